@@ -1,0 +1,48 @@
+//! The command line beside serving: sends commands, asks, lists events, looks into plugins,
+//! upgrades streams. It is a client like any other and knows nothing of how a host works.
+
+mod client;
+mod command_line;
+mod completions;
+mod event_line;
+mod event_reader;
+mod events;
+mod exit;
+mod field_list;
+mod origins;
+mod output;
+mod payload;
+mod plugin;
+mod reply;
+mod send;
+mod state;
+mod stream;
+
+pub use self::command_line::{Command, CommandLine};
+pub use self::exit::{CliError, Exit};
+use crate::config::{Connection, Service, SettingsError};
+
+/// Does what was asked and prints the answer.
+///
+/// # Errors
+/// [`CliError`] where there is no answer to print.
+pub async fn run(command: Command, connection: &Connection, service: &Service) -> Result<Exit, CliError> {
+    match command {
+        Command::Send(send) => send::run(send, connection).await,
+        Command::State(state) => state::run(state, connection).await,
+        Command::Events(events) => events::run(events, connection, service).await,
+        Command::Plugin(plugin::PluginCommand::Inspect(inspect)) => plugin::inspect(inspect, service),
+        Command::Stream(stream::StreamCommand::Upgrade(upgrade)) => stream::upgrade(upgrade, connection, service).await,
+        Command::Completions(completions) => completions::run(completions),
+    }
+}
+
+/// Says why a command line did not become settings, or prints the help that it asked for.
+pub fn explain(error: &SettingsError) -> Exit {
+    let SettingsError::CommandLine(error) = error else {
+        return CliError::Failed(error.to_string()).report();
+    };
+    // Where nobody reads the text there is nobody to tell.
+    let _ = error.print();
+    if error.use_stderr() { Exit::Failed } else { Exit::Ok }
+}

@@ -1,0 +1,194 @@
+//! The command line's shape: settings, subcommands, help. Knows nothing of what they do.
+
+use std::time::Duration;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use super::completions::Completions;
+use super::events::Events;
+use super::plugin::PluginCommand;
+use super::send::Send;
+use super::state::State;
+use super::stream::StreamCommand;
+use crate::config::{Connection, File, Service};
+
+/// How long a command that asks tries to connect where no setting says so: somebody waits.
+const CLIENT_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Widest help text, in columns.
+const HELP_COLUMNS_MAX: usize = 100;
+
+/// What the process was started to do.
+#[derive(Debug)]
+pub struct CommandLine {
+    /// How to reach NATS.
+    pub connection: Connection,
+    /// How to serve.
+    pub service: Service,
+    /// What to do instead of serving.
+    pub command: Option<Command>,
+}
+
+/// What there is beside serving.
+#[derive(Debug, Subcommand)]
+#[expect(private_interfaces, reason = "what is asked is this module's business alone")]
+pub enum Command {
+    /// Send a command and print the reply
+    Send(Send),
+    /// Print the state of an aggregate
+    State(State),
+    /// List events, of a domain or of one aggregate
+    Events(Events),
+    /// Look into plugins
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+    /// Look after streams
+    #[command(subcommand)]
+    Stream(StreamCommand),
+    /// Print a completion script for a shell
+    Completions(Completions),
+}
+
+/// Runs event-sourced domain logic as WebAssembly components over NATS JetStream. Without a
+/// command it serves.
+#[derive(Debug, Parser)]
+#[command(name = "agent-service", version, max_term_width = HELP_COLUMNS_MAX, subcommand_value_name = "COMMAND")]
+#[command(after_help = "Exit codes: 0 ok, 1 settings, usage and anything else, 2 invalid, 3 rejected, \
+    4 not_found or expired, 5 conflict, 6 overloaded or unavailable, 7 timeout, 8 plugin_failed")]
+struct Arguments {
+    #[command(flatten)]
+    file: File,
+    #[command(flatten)]
+    connection: Connection,
+    #[command(flatten)]
+    service: Service,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+impl CommandFactory for CommandLine {
+    fn command() -> clap::Command {
+        // The values in the environment are no part of the help, and some are secrets.
+        Arguments::command().mut_args(|arg| arg.hide_env_values(true)).mut_arg("nats_connect_timeout", |arg| {
+            arg.help("How long to try at first, 3s where a command asks and nothing is set; a connection lost later is tried for ever")
+        })
+    }
+
+    fn command_for_update() -> clap::Command {
+        Self::command()
+    }
+}
+
+impl FromArgMatches for CommandLine {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let Arguments { file: _, mut connection, service, mut command } = Arguments::from_arg_matches(matches)?;
+        let given = |setting| matches.value_source(setting).is_some_and(|source| source != ValueSource::DefaultValue);
+        if command.is_some() && !given("nats_connect_timeout") {
+            connection.nats_connect_timeout = CLIENT_CONNECT_TIMEOUT;
+        }
+        if let Some(Command::Stream(StreamCommand::Upgrade(upgrade))) = &mut command
+            && given("stream_layout")
+        {
+            upgrade.layout.get_or_insert(service.stream_layout);
+        }
+        Ok(Self { connection, service, command })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::builder::Resettable;
+
+    use super::*;
+    use crate::config::Layout;
+
+    /// Parses without the environment, which is not the same everywhere.
+    fn parsed(args: &[&str]) -> Result<CommandLine, clap::Error> {
+        let command = CommandLine::command().mut_args(|arg| arg.env(Resettable::Reset));
+        CommandLine::from_arg_matches(&command.try_get_matches_from(["agent-service"].iter().chain(args))?)
+    }
+
+    fn help_of(path: &[&str]) -> String {
+        let mut command = CommandLine::command().term_width(HELP_COLUMNS_MAX);
+        command.build();
+        let found = path.iter().try_fold(&mut command, |command, name| command.find_subcommand_mut(name));
+        found.expect("a subcommand").render_help().to_string()
+    }
+
+    #[test]
+    fn the_shape_is_sound() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn help_reads_well() {
+        let paths: [&[&str]; 9] = [
+            &[],
+            &["send"],
+            &["state"],
+            &["events"],
+            &["plugin"],
+            &["plugin", "inspect"],
+            &["stream"],
+            &["stream", "upgrade"],
+            &["completions"],
+        ];
+        for path in paths {
+            insta::assert_snapshot!([&["help"], path].concat().join("_"), help_of(path));
+        }
+    }
+
+    #[test]
+    fn help_shows_no_value_of_the_environment() {
+        let path = std::env::var("PATH").expect("every system has it");
+        let shown = CommandLine::command().mut_arg("nats_user", |arg| arg.env("PATH")).render_help().to_string();
+        assert!(shown.contains("[env: PATH]") && !shown.contains(&path), "{shown}");
+    }
+
+    #[test]
+    fn who_asks_waits_less_than_a_service_that_starts() {
+        let timeout = |args: &[&str]| parsed(args).expect("a command line").connection.nats_connect_timeout;
+        assert_eq!(timeout(&[]), Duration::from_secs(30));
+        assert_eq!(timeout(&["state", "agent", "a"]), CLIENT_CONNECT_TIMEOUT);
+        assert_eq!(timeout(&["state", "agent", "a", "--nats-connect-timeout", "30s"]), Duration::from_secs(30));
+        assert_eq!(timeout(&["--nats-connect-timeout", "7s", "state", "agent", "a"]), Duration::from_secs(7));
+    }
+
+    #[test]
+    fn an_upgrade_takes_the_layout_that_was_set_and_none_that_was_not() {
+        let layout = |args: &[&str]| match parsed(args).expect("a command line").command {
+            Some(Command::Stream(StreamCommand::Upgrade(upgrade))) => upgrade.layout,
+            _ => None,
+        };
+        assert_eq!(layout(&["stream", "upgrade"]), None);
+        assert_eq!(layout(&["stream", "upgrade", "--layout", "split"]), Some(Layout::Split));
+        assert_eq!(layout(&["--stream-layout", "combined", "stream", "upgrade"]), Some(Layout::Combined));
+        let both = ["--stream-layout", "combined", "stream", "upgrade", "--stream-layout", "split"];
+        assert_eq!(layout(&both), Some(Layout::Split));
+    }
+
+    #[test]
+    fn misuse_is_refused() {
+        for wrong in [
+            &["sing"][..],
+            &["send", "agent", "deploy"],
+            &["send", "agent", "deploy", "{}", "--json", "{}"],
+            &["state", "agent"],
+            &["state", "agent", "a", "--json", "--output", "text"],
+            &["send", "agent", "deploy", "{}", "--reply-timeout", "0"],
+            &["send", "agent", "deploy", "{}", "--expected-version", "-1"],
+            &["state", "agent", "a", "--plugin-dir", "x"],
+            &["plugin"],
+        ] {
+            assert!(parsed(wrong).is_err(), "{wrong:?}");
+        }
+        for right in [&["send", "agent", "deploy", "-"][..], &["send", "agent", "deploy", "--json", "-"]] {
+            assert!(parsed(right).is_ok(), "{right:?}");
+        }
+    }
+}

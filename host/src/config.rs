@@ -1,0 +1,297 @@
+//! Settings: flags over environment over a TOML file over defaults. Each setting is declared
+//! once, below; a value is read the same way wherever it comes from.
+
+mod file;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, CommandFactory, FromArgMatches, ValueEnum};
+
+pub use self::file::FileError;
+
+/// How to reach NATS.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Connection")]
+pub struct Connection {
+    /// Servers, comma-separated
+    #[arg(long, env, global = true, value_name = "URLS", default_value = "nats://localhost:4222")]
+    pub nats_url: String,
+    /// Credentials file
+    #[arg(long, env, global = true, value_name = "FILE", value_parser = some_path)]
+    pub nats_creds: Option<PathBuf>,
+    /// File with an nkey seed
+    #[arg(long, env, global = true, value_name = "FILE", value_parser = some_path)]
+    pub nats_nkey: Option<PathBuf>,
+    /// User name
+    #[arg(long, env, global = true, value_name = "NAME")]
+    pub nats_user: Option<String>,
+    /// The user's password; better given by environment or file than as a flag
+    #[arg(long, env, global = true, value_name = "PASSWORD", hide_env_values = true)]
+    pub nats_password: Option<String>,
+    /// PEM file with the CA of the servers' certificates
+    #[arg(long, env, global = true, value_name = "FILE", value_parser = some_path)]
+    pub nats_tls_ca: Option<PathBuf>,
+    /// PEM file with the own certificate
+    #[arg(long, env, global = true, value_name = "FILE", value_parser = some_path)]
+    pub nats_tls_cert: Option<PathBuf>,
+    /// PEM file with the own certificate's key
+    #[arg(long, env, global = true, value_name = "FILE", value_parser = some_path)]
+    pub nats_tls_key: Option<PathBuf>,
+    /// JetStream domain, on leaf nodes
+    #[arg(long, env, global = true, value_name = "DOMAIN")]
+    pub nats_js_domain: Option<String>,
+    /// How long to try at first; a connection lost later is tried for ever
+    #[arg(long, env, global = true, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub nats_connect_timeout: Duration,
+}
+
+/// How to serve.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Service")]
+pub struct Service {
+    /// Stream of the agent domain; another domain's is <DOMAIN>_EVENTS
+    #[arg(long, env, value_name = "NAME", default_value = "AGENT_EVENTS", value_parser = stream_name)]
+    pub stream_name: String,
+    /// Subjects of a stream that the service makes
+    #[arg(long, env, value_name = "LAYOUT", value_enum, default_value_t)]
+    pub stream_layout: Layout,
+    /// Servers that keep a stream or bucket that the service makes
+    #[arg(long, env, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub stream_replicas: u8,
+    /// After what time events leave a stream that the service makes; 0 for never
+    #[arg(long, env, value_name = "TIME", default_value = "365d", value_parser = duration)]
+    pub stream_max_age: Duration,
+    /// A snapshot is taken every so many events of an aggregate
+    #[arg(long, env, value_name = "EVENTS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    pub snapshot_frequency: u64,
+    /// Where snapshots are kept
+    #[arg(long, env, value_name = "STORE", value_enum, default_value_t)]
+    pub snapshot_store: SnapshotKeeping,
+    /// Queue group that hosts share commands and queries in
+    #[arg(long, env, value_name = "NAME", default_value = "agent-workers", value_parser = queue_group)]
+    pub queue_group: String,
+    /// Directory with the plugins, *.wasm
+    #[arg(long, env, value_name = "DIR", default_value = "./plugins")]
+    pub plugin_dir: PathBuf,
+    /// Where plugins come from; this version knows `dir`
+    #[arg(long, env, value_name = "SOURCE", value_enum, default_value_t)]
+    pub plugin_source: PluginSource,
+    /// Public nkeys whose signatures plugins must bear; not known to this version, refused when set
+    #[arg(long, env, value_name = "KEYS", default_value = "", hide_default_value = true)]
+    pub plugin_trusted_keys: String,
+    /// Longest time one call of a plugin may take
+    #[arg(long, env, value_name = "TIME", default_value = "1s", value_parser = positive_duration)]
+    pub plugin_deadline: Duration,
+    /// Memory of one plugin instance, in bytes
+    #[arg(long, env, value_name = "BYTES", default_value_t = 64 << 20, value_parser = clap::value_parser!(u64).range((1 << 20)..=(4 << 30)))]
+    pub plugin_memory_max: u64,
+    /// Live aggregates that a host keeps, per domain
+    #[arg(long, env, value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub cache_capacity: u32,
+    /// Largest payload of a command or query, in bytes
+    #[arg(long, env, value_name = "BYTES", default_value_t = 256 << 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub command_bytes_max: u32,
+    /// How long to wait for JetStream to acknowledge events
+    #[arg(long, env, value_name = "TIME", default_value = "5s", value_parser = positive_duration)]
+    pub append_timeout: Duration,
+    /// Address of health and metrics; this version serves none
+    #[arg(long, env, value_name = "ADDRESS")]
+    pub http_addr: Option<String>,
+    /// trace, debug, info, warn or error, or a filter per module
+    #[arg(long, env, value_name = "FILTER", default_value = "info", value_parser = log_filter)]
+    pub log_level: String,
+    /// Form of log lines
+    #[arg(long, env, value_name = "FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+}
+
+/// `STREAM_LAYOUT`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Layout {
+    /// Events only
+    #[default]
+    Split,
+    /// Commands and events
+    Combined,
+}
+
+/// `SNAPSHOT_STORE`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum SnapshotKeeping {
+    /// In a key-value bucket
+    #[default]
+    Jetstream,
+    /// In the process
+    Memory,
+}
+
+/// `PLUGIN_SOURCE`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum PluginSource {
+    /// A directory
+    #[default]
+    Dir,
+}
+
+/// `LOG_FORMAT`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LogFormat {
+    /// A line for people
+    #[default]
+    Text,
+    /// A JSON object a line
+    Json,
+}
+
+/// Where the settings file is.
+#[derive(Debug, Clone, Args)]
+pub struct File {
+    /// TOML file with settings, keys in snake case
+    #[arg(long, env = "CONFIG_FILE", global = true, value_name = "FILE", value_parser = some_path)]
+    pub config: Option<PathBuf>,
+}
+
+/// Reads the command line `P` with the environment and the settings file behind it.
+///
+/// # Errors
+/// [`SettingsError`]: a help text to print, or what is wrong and where.
+pub fn parse<P: CommandFactory + FromArgMatches>(args: impl IntoIterator<Item = OsString>) -> Result<P, SettingsError> {
+    let mut args: Vec<OsString> = args.into_iter().collect();
+    if let Some(path) = file::path_in(&args).or_else(|| std::env::var_os("CONFIG_FILE").filter(|p| !p.is_empty())) {
+        let flags = file::as_flags(&P::command(), path.as_ref(), &args).map_err(SettingsError::File)?;
+        let program = args.len().min(1);
+        args.splice(program..program, flags);
+    }
+    let parsed = P::command().try_get_matches_from(args).and_then(|matches| P::from_arg_matches(&matches));
+    parsed.map_err(|error| SettingsError::of(&P::command(), error))
+}
+
+impl Connection {
+    /// Checks what no single value shows.
+    ///
+    /// # Errors
+    /// [`SettingsError::Contradiction`] names the settings.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        let pair = |one: bool, other: bool, names: &str| {
+            if one == other {
+                Ok(())
+            } else {
+                Err(SettingsError::Contradiction(format!("{names} go together: set both or none")))
+            }
+        };
+        let given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+        pair(given(&self.nats_user), given(&self.nats_password), "NATS_USER and NATS_PASSWORD")?;
+        pair(self.nats_tls_cert.is_some(), self.nats_tls_key.is_some(), "NATS_TLS_CERT and NATS_TLS_KEY")
+    }
+}
+
+impl Service {
+    /// Checks what no single value shows.
+    ///
+    /// # Errors
+    /// [`SettingsError::Contradiction`] names the settings.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        if self.snapshot_store == SnapshotKeeping::Memory && !self.stream_max_age.is_zero() {
+            let why = "SNAPSHOT_STORE=memory does not go with a finite STREAM_MAX_AGE: a snapshot then is all that is left of aged events. Set STREAM_MAX_AGE=0 or SNAPSHOT_STORE=jetstream";
+            return Err(SettingsError::Contradiction(why.into()));
+        }
+        if !self.plugin_trusted_keys.is_empty() {
+            let why = "PLUGIN_TRUSTED_KEYS is set, but this version cannot check signatures: unset it to serve unsigned plugins";
+            return Err(SettingsError::Contradiction(why.into()));
+        }
+        Ok(())
+    }
+}
+
+/// Why there are no settings.
+#[derive(Debug)]
+pub enum SettingsError {
+    /// Nothing is wrong: a text was asked for, or the command line is misused.
+    CommandLine(clap::Error),
+    /// A value cannot be read.
+    Value {
+        /// The setting's name in the environment.
+        setting: String,
+        /// The value.
+        value: String,
+        /// What is wrong with it, and what it takes.
+        why: String,
+    },
+    /// Settings that do not go together.
+    Contradiction(String),
+    /// The settings file.
+    File(FileError),
+}
+
+impl SettingsError {
+    fn of(command: &clap::Command, error: clap::Error) -> Self {
+        let text = |kind| match error.get(kind) {
+            Some(ContextValue::String(text)) => Some(text.clone()),
+            _ => None,
+        };
+        if !matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
+            return Self::CommandLine(error);
+        }
+        let Some(argument) = text(ContextKind::InvalidArg) else { return Self::CommandLine(error) };
+        let flag = argument.trim_start_matches('-').split([' ', '=']).next().unwrap_or_default();
+        let Some(setting) = file::setting_of_flag(command, flag) else { return Self::CommandLine(error) };
+        let value = text(ContextKind::InvalidValue).unwrap_or_default();
+        let why = match error.get(ContextKind::ValidValue) {
+            Some(ContextValue::Strings(valid)) => format!("it takes {}", valid.join(" or ")),
+            _ => std::error::Error::source(&error).map_or_else(|| "it cannot be read".to_owned(), ToString::to_string),
+        };
+        Self::Value { setting, value, why }
+    }
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CommandLine(error) => error.fmt(f),
+            Self::Value { setting, value, why } => write!(f, "setting {setting} cannot be `{value}`: {why}"),
+            Self::Contradiction(why) => f.write_str(why),
+            Self::File(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+/// A length of time: `365d`, `30s`, `100ms`, or a plain number of seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    humantime::parse_duration(text).map_err(|_| "it takes a time like 365d, 12h, 30s or 100ms".into())
+}
+
+fn positive_duration(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|time| if time.is_zero() { Err("it takes a time above 0".into()) } else { Ok(time) })
+}
+
+/// A path; an empty one is an error rather than the current directory.
+fn some_path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("it takes a path; unset it to do without".into()) } else { Ok(text.into()) }
+}
+
+fn stream_name(text: &str) -> Result<String, String> {
+    let fits =
+        !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control() || ".*>/\\".contains(c));
+    if fits { Ok(text.to_owned()) } else { Err("a stream's name has no white space and none of . * > / \\".into()) }
+}
+
+fn queue_group(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control() || "*>".contains(c));
+    if fits { Ok(text.to_owned()) } else { Err("a queue group has no white space and none of * >".into()) }
+}
+
+fn log_filter(text: &str) -> Result<String, String> {
+    match tracing_subscriber::EnvFilter::builder().parse(text) {
+        Ok(_) if !text.is_empty() => Ok(text.to_owned()),
+        _ => Err("it takes trace, debug, info, warn or error, or a filter like `info,plugin=debug`".into()),
+    }
+}

@@ -1,0 +1,32 @@
+//! The agent service: a host that runs event-sourced domain logic as WebAssembly components
+//! over NATS JetStream. The modules stand in the order in which they may know one another;
+//! `ARCHITECTURE.md` tells the story.
+
+pub mod clock;
+pub mod config;
+pub mod name;
+
+pub mod domain;
+pub mod message;
+pub mod metrics;
+pub mod request;
+
+pub mod event;
+pub mod remembered;
+pub mod snapshot;
+
+pub mod store;
+
+pub mod shard;
+
+pub mod bus;
+pub mod discovery;
+pub mod endpoint;
+pub mod nats;
+pub mod plugin;
+
+pub mod logging;
+pub mod registry;
+pub mod serve;
+
+pub mod cli;

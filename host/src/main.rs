@@ -1,0 +1,30 @@
+//! The binary: reads the command line, then serves or does what was asked. Knows nothing
+//! of how either is done.
+
+use std::process::ExitCode;
+
+use agent_service::cli::{self, CliError, CommandLine, Exit};
+use agent_service::{config, logging, serve};
+
+fn main() -> ExitCode {
+    let exit = match config::parse::<CommandLine>(std::env::args_os()) {
+        Ok(line) => run(line).unwrap_or_else(|error| error.report()),
+        Err(error) => cli::explain(&error),
+    };
+    exit.into()
+}
+
+fn run(line: CommandLine) -> Result<Exit, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::Failed(format!("the system gives no event loop: {error}")))?;
+    runtime.block_on(async {
+        let Some(command) = line.command else {
+            logging::start(&line.service.log_level, line.service.log_format);
+            serve::run(line.connection, line.service).await.map_err(CliError::failed)?;
+            return Ok(Exit::Ok);
+        };
+        cli::run(command, &line.connection, &line.service).await
+    })
+}

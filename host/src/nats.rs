@@ -1,0 +1,175 @@
+//! The connection to NATS: which servers, who we are, how long to try.
+
+use std::time::Duration;
+
+use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
+use tokio::time::Instant;
+
+use crate::config::Connection;
+
+/// How long one request waits for its answer where nothing else is said.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often the connection is probed: a dead one is noticed within two of these.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// How long one server may take to accept.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Waits between attempts: doubled each time, up to the longest.
+const DELAY_MIN: Duration = Duration::from_millis(100);
+const DELAY_MAX: Duration = Duration::from_secs(2);
+
+/// Connects, trying for as long as the settings say. A connection lost later comes back by itself.
+///
+/// # Errors
+/// [`NatsError`] at once where settings or credentials are wrong, else after the time is up.
+pub async fn connect(settings: &Connection, name: &str) -> Result<Client, NatsError> {
+    let servers = servers(&settings.nats_url)?;
+    let give_up = Instant::now() + settings.nats_connect_timeout;
+    let mut delay = DELAY_MIN;
+    loop {
+        let options = options(settings, name).await?;
+        let error = match options.connect(servers.clone()).await {
+            Ok(client) => return Ok(client),
+            Err(error) => error,
+        };
+        if is_final(&error) {
+            return Err(NatsError::Refused { url: settings.nats_url.clone(), why: causes(&error) });
+        }
+        if Instant::now() + delay >= give_up {
+            return Err(NatsError::Unreachable { url: settings.nats_url.clone(), why: causes(&error) });
+        }
+        tracing::warn!(url = settings.nats_url, error = causes(&error), "NATS cannot be reached yet");
+        tokio::time::sleep(delay).await;
+        delay = (delay * 2).min(DELAY_MAX);
+    }
+}
+
+/// Servers from a comma-separated list.
+fn servers(urls: &str) -> Result<Vec<ServerAddr>, NatsError> {
+    let urls = urls.split(',').map(str::trim).filter(|url| !url.is_empty());
+    let servers: Result<Vec<ServerAddr>, NatsError> = urls
+        .map(|url| {
+            url.parse().map_err(|error: std::io::Error| NatsError::Setting {
+                setting: "NATS_URL",
+                why: format!("`{url}` is no address: {error}"),
+            })
+        })
+        .collect();
+    match servers {
+        Ok(servers) if servers.is_empty() => {
+            Err(NatsError::Setting { setting: "NATS_URL", why: "it names no server".into() })
+        }
+        other => other,
+    }
+}
+
+async fn options(settings: &Connection, name: &str) -> Result<ConnectOptions, NatsError> {
+    let mut options = ConnectOptions::new()
+        .name(name)
+        .request_timeout(Some(REQUEST_TIMEOUT))
+        .connection_timeout(ATTEMPT_TIMEOUT)
+        .ping_interval(PING_INTERVAL)
+        .max_reconnects(None)
+        .reconnect_delay_callback(|attempt| DELAY_MIN.saturating_mul(1 << attempt.min(5)).min(DELAY_MAX))
+        .event_callback(|event| async move { log(&event) });
+    let unusable = |setting, why: std::io::Error| NatsError::Setting { setting, why: why.to_string() };
+    if let Some(file) = &settings.nats_creds {
+        options = options.credentials_file(file).await.map_err(|error| unusable("NATS_CREDS", error))?;
+    }
+    if let Some(file) = &settings.nats_nkey {
+        let seed = tokio::fs::read_to_string(file).await.map_err(|error| unusable("NATS_NKEY", error))?;
+        options = options.nkey(seed.trim().to_owned());
+    }
+    if let (Some(user), Some(password)) = (&settings.nats_user, &settings.nats_password) {
+        options = options.user_and_password(user.clone(), password.clone());
+    }
+    for (setting, file) in [
+        ("NATS_TLS_CA", &settings.nats_tls_ca),
+        ("NATS_TLS_CERT", &settings.nats_tls_cert),
+        ("NATS_TLS_KEY", &settings.nats_tls_key),
+    ] {
+        if let Some(file) = file {
+            // Read here so that a file that cannot be read is named.
+            tokio::fs::read(file).await.map_err(|error| unusable(setting, error))?;
+        }
+    }
+    if let Some(ca) = &settings.nats_tls_ca {
+        options = options.add_root_certificates(ca.clone()).require_tls(true);
+    }
+    if let (Some(certificate), Some(key)) = (&settings.nats_tls_cert, &settings.nats_tls_key) {
+        options = options.add_client_certificate(certificate.clone(), key.clone());
+    }
+    Ok(options)
+}
+
+/// Whether another attempt cannot help.
+fn is_final(error: &ConnectError) -> bool {
+    use ConnectErrorKind::{Authentication, AuthorizationViolation, ServerParse, Tls};
+    matches!(error.kind(), Authentication | AuthorizationViolation | ServerParse | Tls)
+}
+
+/// An error with its causes, on one line.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text.replace('\n', " ")
+}
+
+fn log(event: &Event) {
+    match event {
+        Event::Connected => tracing::info!("NATS connected"),
+        Event::Disconnected => tracing::warn!("NATS disconnected, trying again until it is back"),
+        Event::SlowConsumer(_) => tracing::error!("requests came faster than they were taken and some were dropped"),
+        other => tracing::warn!(event = %other, "NATS"),
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum NatsError {
+    /// A setting cannot be used.
+    #[error("setting {setting} cannot be used: {why}")]
+    Setting {
+        /// Its name in the environment.
+        setting: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The servers do not take us.
+    #[error(
+        "NATS at {url} refuses the connection ({why}): check NATS_CREDS, NATS_NKEY, NATS_USER, NATS_PASSWORD and the NATS_TLS settings"
+    )]
+    Refused {
+        /// The servers.
+        url: String,
+        /// Why.
+        why: String,
+    },
+    /// Nothing answers.
+    #[error("NATS at {url} cannot be reached ({why}): is nats-server running there? NATS_URL names another")]
+    Unreachable {
+        /// The servers.
+        url: String,
+        /// Why.
+        why: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_servers_is_split() {
+        let found = servers("nats://one:4222, two:4223,,tls://three").expect("addresses");
+        let hosts: Vec<&str> = found.iter().map(ServerAddr::host).collect();
+        assert_eq!(hosts, ["one", "two", "three"]);
+        assert!(servers(" , ").is_err());
+    }
+}

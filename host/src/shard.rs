@@ -1,0 +1,283 @@
+//! A shard: one thread of one domain, the aggregates whose ids hash to it, and a bounded
+//! mailbox. An aggregate's requests run one after another, different aggregates' side by
+//! side while they wait for storage. Knows neither NATS nor WebAssembly.
+
+mod instances;
+mod live;
+mod load;
+mod pipeline;
+mod query;
+//#[cfg(test)]
+//mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use futures::StreamExt;
+use futures::future::{BoxFuture, LocalBoxFuture};
+use futures::stream::FuturesUnordered;
+use hashlink::LinkedHashMap;
+use tokio::sync::{mpsc, watch};
+
+use self::instances::Instances;
+use self::live::Live;
+use self::pipeline::Pipeline;
+use crate::clock::Clock;
+use crate::domain::{Author, Generation};
+use crate::message::{Code, Failure, Reply, Request};
+use crate::metrics::Metrics;
+use crate::name::{AggregateId, Name};
+use crate::store::{EventStore, SnapshotStore};
+
+/// Requests that wait for a shard to take them.
+const MAILBOX_MAX: usize = 1_024;
+/// Aggregates a shard works on at once: each waits for storage most of the time.
+const BUSY_MAX: usize = 1_024;
+/// Requests that wait for one aggregate. More than this on one aggregate is overload,
+/// however idle the others are.
+const WAITING_PER_AGGREGATE_MAX: usize = 512;
+/// Snapshots written at once when a shard stops.
+const FAREWELL_SNAPSHOTS_MAX: usize = 64;
+
+/// Where a reply goes.
+pub trait Responder: Send {
+    /// Sends the reply.
+    fn respond(self: Box<Self>, reply: Reply) -> BoxFuture<'static, ()>;
+}
+
+/// A request and where its reply goes.
+pub struct Job {
+    /// What is asked.
+    pub request: Request,
+    /// Where the reply goes.
+    pub responder: Box<dyn Responder>,
+}
+
+/// What a shard needs to serve a domain.
+#[derive(Clone)]
+pub struct Service {
+    /// The domain.
+    pub domain: Name,
+    /// Its code.
+    pub generation: Arc<dyn Generation>,
+    /// What events say of that code.
+    pub author: Author,
+    /// The log.
+    pub events: Arc<dyn EventStore>,
+    /// The snapshots.
+    pub snapshots: Arc<dyn SnapshotStore>,
+    /// The clock.
+    pub clock: Clock,
+    /// The domain's counters.
+    pub metrics: Arc<Metrics>,
+    /// A snapshot is taken every so many events.
+    pub snapshot_frequency: u64,
+    /// Live aggregates of the whole domain.
+    pub cache_capacity: usize,
+    /// How large a reply may be, in bytes.
+    pub reply_bytes_max: Arc<dyn Fn() -> usize + Send + Sync>,
+}
+
+/// The shards of one domain.
+pub struct Shards {
+    mailboxes: Vec<mpsc::Sender<Job>>,
+    threads: Vec<JoinHandle<()>>,
+    hasher: RandomState,
+    stopping: watch::Sender<bool>,
+}
+
+impl Shards {
+    /// Starts `count` shards.
+    ///
+    /// # Errors
+    /// Where the system gives no thread.
+    pub fn start(service: &Service, count: usize) -> std::io::Result<Self> {
+        let (stopping, stop) = watch::channel(false);
+        let capacity = service.cache_capacity.div_ceil(count).max(1);
+        let (mut mailboxes, mut threads) = (Vec::new(), Vec::new());
+        for n in 0..count {
+            let (sender, mailbox) = mpsc::channel(MAILBOX_MAX);
+            let (service, stop) = (service.clone(), stop.clone());
+            let thread = std::thread::Builder::new().name(format!("{}-{n}", service.domain));
+            threads.push(thread.spawn(move || {
+                let _end = EndOnPanic;
+                let shard = Shard::new(service, capacity);
+                futures::executor::block_on(shard.run(mailbox, stop));
+            })?);
+            mailboxes.push(sender);
+        }
+        Ok(Self { mailboxes, threads, hasher: RandomState::new(), stopping })
+    }
+
+    /// Hands a request to the shard of its aggregate.
+    ///
+    /// # Errors
+    /// The job comes back with the failure to answer it with: `overloaded` where the mailbox
+    /// is full, `unavailable` where the shard is gone.
+    pub fn submit(&self, job: Job) -> Result<(), (Job, Failure)> {
+        let at = self.hasher.hash_one(job.request.id()) as usize % self.mailboxes.len();
+        self.mailboxes[at].try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(job) => {
+                let failure = overloaded(job.request.id());
+                (job, failure)
+            }
+            mpsc::error::TrySendError::Closed(job) => {
+                let failure = Failure::new(Code::Unavailable, "the service is stopping").about(job.request.id());
+                (job, failure)
+            }
+        })
+    }
+
+    /// Lets every shard finish what it has, leave its snapshots and end. Blocks until then.
+    pub fn stop(self) {
+        drop(self.mailboxes);
+        let _ = self.stopping.send(true);
+        for thread in self.threads {
+            // A panic would have ended the process.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Ends the process when a shard panics: its aggregates would stay without an answer for as
+/// long as the process lives, while another host, or this one started anew, can serve them.
+struct EndOnPanic;
+
+impl Drop for EndOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("a shard ended in a panic: the process ends with it, to be started anew");
+            std::process::abort();
+        }
+    }
+}
+
+fn overloaded(id: &AggregateId) -> Failure {
+    Failure::new(Code::Overloaded, "the host has as many requests as it can hold: come again a little later").about(id)
+}
+
+/// What a shard has begun and waits for.
+type Running = FuturesUnordered<LocalBoxFuture<'static, Finished>>;
+
+/// An aggregate that is done with what it was given.
+struct Finished {
+    id: AggregateId,
+    live: Option<Live>,
+}
+
+struct Shard {
+    pipeline: Rc<Pipeline>,
+    /// Live aggregates with nothing to do, least recently used first.
+    idle: LinkedHashMap<AggregateId, Live>,
+    /// Aggregates at work, with the requests that wait for them.
+    busy: HashMap<AggregateId, VecDeque<Job>>,
+    capacity: usize,
+}
+
+impl Shard {
+    fn new(service: Service, capacity: usize) -> Self {
+        let pipeline = Pipeline {
+            instances: Instances::new(service.generation, capacity),
+            domain: service.domain,
+            events: service.events,
+            snapshots: service.snapshots,
+            author: service.author,
+            clock: service.clock,
+            metrics: service.metrics,
+            snapshot_frequency: service.snapshot_frequency.max(1),
+            reply_bytes_max: service.reply_bytes_max,
+            cursors: std::cell::RefCell::default(),
+        };
+        Self { pipeline: Rc::new(pipeline), idle: LinkedHashMap::new(), busy: HashMap::new(), capacity }
+    }
+
+    /// Runs until the mailbox is closed and everything begun is finished.
+    async fn run(mut self, mut mailbox: mpsc::Receiver<Job>, mut stop: watch::Receiver<bool>) {
+        let mut running = Running::new();
+        let mut open = true;
+        while open || !running.is_empty() {
+            tokio::select! {
+                Some(finished) = running.next(), if !running.is_empty() => self.finished(finished, &mut running),
+                job = mailbox.recv(), if open && running.len() < BUSY_MAX => match job {
+                    Some(job) => self.take(job, &mut running).await,
+                    None => open = false,
+                },
+                // Wakes a shard whose mailbox waits for room, so that it sees the end.
+                _ = stop.changed(), if open && running.len() >= BUSY_MAX => {}
+            }
+        }
+        self.farewell().await;
+    }
+
+    /// Begins a job, or lets it wait for its aggregate.
+    async fn take(&mut self, job: Job, running: &mut Running) {
+        let id = job.request.id().clone();
+        if let Some(waiting) = self.busy.get_mut(&id) {
+            if waiting.len() < WAITING_PER_AGGREGATE_MAX {
+                waiting.push_back(job);
+            } else {
+                let reply = Reply::Error(overloaded(&id));
+                self.pipeline.metrics.replied(&reply);
+                job.responder.respond(reply).await;
+            }
+            return;
+        }
+        let live = self.idle.remove(&id);
+        self.busy.insert(id.clone(), VecDeque::new());
+        running.push(Box::pin(work(Rc::clone(&self.pipeline), id, live, job)));
+    }
+
+    /// Goes on with the aggregate's next request, or lays it to rest.
+    fn finished(&mut self, finished: Finished, running: &mut Running) {
+        let Finished { id, live } = finished;
+        if let Some(job) = self.busy.get_mut(&id).and_then(VecDeque::pop_front) {
+            running.push(Box::pin(work(Rc::clone(&self.pipeline), id, live, job)));
+            return;
+        }
+        self.busy.remove(&id);
+        if let Some(live) = live {
+            self.idle.insert(id, live);
+        }
+        while self.idle.len() + self.busy.len() > self.capacity {
+            let Some((id, live)) = self.idle.pop_front() else { break };
+            if live.is_readable() && live.is_unsaved() {
+                self.busy.insert(id.clone(), VecDeque::new());
+                running.push(Box::pin(evict(Rc::clone(&self.pipeline), id, live)));
+            }
+        }
+    }
+
+    /// Leaves a snapshot of every aggregate that has unsaved events.
+    async fn farewell(&mut self) {
+        let pipeline = &self.pipeline;
+        let unsaved =
+            std::mem::take(&mut self.idle).into_iter().filter(|(_, live)| live.is_readable() && live.is_unsaved());
+        futures::stream::iter(unsaved)
+            .for_each_concurrent(FAREWELL_SNAPSHOTS_MAX, |(id, mut live)| async move {
+                pipeline.save_or_warn(&id, &mut live).await;
+            })
+            .await;
+    }
+}
+
+/// Serves one request, replies, then takes the snapshot that is due.
+async fn work(pipeline: Rc<Pipeline>, id: AggregateId, mut live: Option<Live>, job: Job) -> Finished {
+    let reply = pipeline.serve(&mut live, &job.request).await;
+    pipeline.metrics.replied(&reply);
+    job.responder.respond(reply).await;
+    if let Some(live) = live.as_mut()
+        && pipeline.snapshot_due(live)
+    {
+        pipeline.save_or_warn(&id, live).await;
+    }
+    Finished { id, live }
+}
+
+/// Lets an aggregate leave memory with a snapshot behind it.
+async fn evict(pipeline: Rc<Pipeline>, id: AggregateId, mut live: Live) -> Finished {
+    pipeline.save_or_warn(&id, &mut live).await;
+    Finished { id, live: None }
+}

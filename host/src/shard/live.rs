@@ -1,0 +1,164 @@
+//! A live aggregate: its state inside a plugin instance, and beside it everything the host
+//! knows of it. Knows nothing of storage.
+
+use std::rc::Rc;
+
+use uuid::Uuid;
+
+use super::instances::{Instances, SharedInstance};
+use crate::clock::Timestamp;
+use crate::domain::{Context, Decision, DomainEvent, EvolveError, Handle, PluginError};
+use crate::event::Origin;
+use crate::name::{AggregateId, Name};
+use crate::remembered::RememberedCommands;
+use crate::snapshot::Snapshot;
+
+/// An aggregate in memory.
+pub(super) struct Live {
+    instance: Rc<SharedInstance>,
+    handle: Handle,
+    /// How many events it has.
+    pub(super) version: u64,
+    /// The last event's position in the stream, 0 where it has none.
+    pub(super) last_sequence: u64,
+    last_event_id: Uuid,
+    /// The last event's time.
+    pub(super) last_time: Timestamp,
+    /// The last commands that stored events.
+    pub(super) commands: RememberedCommands,
+    /// Whether retention has removed all its events, so that the stream knows it no more.
+    pub(super) aged_out: bool,
+    /// The version its newest snapshot has, 0 for none.
+    pub(super) snapshot_version: u64,
+    /// That snapshot's revision, 0 where unknown.
+    pub(super) snapshot_revision: u64,
+}
+
+impl Live {
+    /// A new aggregate without events.
+    pub(super) fn create(instances: &Instances, id: &AggregateId) -> Result<Self, PluginError> {
+        let instance = instances.admit()?;
+        let handle = instance.call(|i| i.create(id))?;
+        Ok(Self {
+            instance,
+            handle,
+            version: 0,
+            last_sequence: 0,
+            last_event_id: Uuid::nil(),
+            last_time: Timestamp(0),
+            commands: RememberedCommands::default(),
+            aged_out: false,
+            snapshot_version: 0,
+            snapshot_revision: 0,
+        })
+    }
+
+    /// An aggregate as a snapshot has it; the inner error is the plugin's refusal.
+    pub(super) fn restore(
+        instances: &Instances,
+        id: &AggregateId,
+        snapshot: &Snapshot,
+        revision: u64,
+    ) -> Result<Result<Self, String>, PluginError> {
+        let instance = instances.admit()?;
+        let restored = instance.call(|i| i.restore(id, snapshot.state_schema, &snapshot.state))?;
+        Ok(restored.map(|handle| Self {
+            instance,
+            handle,
+            version: snapshot.version,
+            last_sequence: snapshot.last_sequence,
+            last_event_id: snapshot.last_event_id,
+            last_time: snapshot.last_time(),
+            commands: snapshot.commands.clone(),
+            aged_out: false,
+            snapshot_version: snapshot.version,
+            snapshot_revision: revision,
+        }))
+    }
+
+    /// Whether it can be used as it stands.
+    pub(super) fn is_usable(&self) -> bool {
+        !self.instance.is_lost() && !self.instance.is_retiring()
+    }
+
+    /// Whether its state can still be read.
+    pub(super) fn is_readable(&self) -> bool {
+        !self.instance.is_lost()
+    }
+
+    /// Whether it has events that no snapshot covers.
+    pub(super) fn is_unsaved(&self) -> bool {
+        self.version > self.snapshot_version
+    }
+
+    /// The last sequence that the stream must have for an append to be allowed.
+    pub(super) fn expected_sequence(&self) -> u64 {
+        if self.aged_out { 0 } else { self.last_sequence }
+    }
+
+    pub(super) fn decide(&self, context: &Context<'_>, verb: &Name, payload: &[u8]) -> Result<Decision, PluginError> {
+        self.instance.call(|i| i.decide(self.handle, context, verb, payload))
+    }
+
+    /// Applies events to the state; [`Live::record`] then says where they are.
+    pub(super) fn evolve(&self, events: &[DomainEvent]) -> Result<Result<(), EvolveError>, PluginError> {
+        self.instance.call(|i| i.evolve(self.handle, events))
+    }
+
+    /// Notes an event of the stream that the state has.
+    pub(super) fn record(&mut self, sequence: u64, origin: &Origin) {
+        self.commands.observe(&origin.command_id, origin.version, sequence);
+        self.version = origin.version;
+        self.last_sequence = sequence;
+        self.last_event_id = origin.event_id;
+        self.last_time = self.last_time.max(origin.time);
+        self.aged_out = false;
+    }
+
+    /// Notes the events of a command that was just stored.
+    pub(super) fn record_own(
+        &mut self,
+        command_id: &str,
+        first_sequence: u64,
+        events: u32,
+        last_event_id: Uuid,
+        time: Timestamp,
+    ) {
+        self.commands.remember(command_id, self.version + 1, first_sequence, events);
+        self.version += u64::from(events);
+        self.last_sequence = first_sequence + u64::from(events) - 1;
+        self.last_event_id = last_event_id;
+        self.last_time = time;
+        self.aged_out = false;
+    }
+
+    /// The state for queries.
+    pub(super) fn view(&self) -> Result<Vec<u8>, PluginError> {
+        self.instance.call(|i| i.view(self.handle))
+    }
+
+    /// A snapshot of it as it stands.
+    pub(super) fn snapshot(&self, instances: &Instances) -> Result<Snapshot, PluginError> {
+        let state = self.instance.call(|i| i.snapshot(self.handle))?;
+        let generation = instances.generation();
+        Ok(Snapshot {
+            version: self.version,
+            last_sequence: self.last_sequence,
+            last_event_id: self.last_event_id,
+            last_time_ms: self.last_time.0,
+            code: generation.digest().0,
+            state_schema: generation.description().state_schema,
+            commands: self.commands.clone(),
+            state,
+        })
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        if self.is_readable() {
+            // A failure marks the instance as lost, which is all there is to do about it.
+            let _ = self.instance.call(|i| i.release(self.handle));
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! A command's way through the house: load, decide, append, evolve, reply. Knows neither
+//! where commands come from nor how anything is stored.
+
+use std::sync::Arc;
+
+use super::instances::Instances;
+use super::live::Live;
+use super::load::{failed, unavailable};
+use crate::clock::Clock;
+use crate::domain::{Author, Context, Decision, DomainEvent, EVENTS_PER_COMMAND_MAX, PluginError};
+use crate::event::{NewEvents, decision_seed};
+use crate::message::{Code, Command, Failure, Outcome, Recorded, Reply, Request};
+use crate::metrics::Metrics;
+use crate::name::{AggregateId, Name};
+use crate::remembered::RememberedCommand;
+use crate::store::{AppendError, EventStore, Saved, SnapshotStore, Unavailable};
+
+/// How often a command is decided anew after another writer was first. Writers that collide
+/// more often than this are told so, to come again.
+const ATTEMPTS_MAX: usize = 16;
+
+/// Everything the aggregates of one shard share.
+pub(super) struct Pipeline {
+    pub(super) domain: Name,
+    pub(super) events: Arc<dyn EventStore>,
+    pub(super) snapshots: Arc<dyn SnapshotStore>,
+    pub(super) instances: Instances,
+    pub(super) author: Author,
+    pub(super) clock: Clock,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) snapshot_frequency: u64,
+    pub(super) reply_bytes_max: Arc<dyn Fn() -> usize + Send + Sync>,
+    pub(super) cursors: std::cell::RefCell<super::query::Cursors>,
+}
+
+/// What deciding a command came to.
+enum Verdict {
+    /// Facts to store.
+    Record(Vec<DomainEvent>),
+    /// An answer that writes nothing, true of the aggregate at this version.
+    Answer(Result<Outcome, Failure>),
+}
+
+impl Pipeline {
+    /// Serves one request to one aggregate; takes it live or not, and leaves it live where
+    /// that is of use.
+    pub(super) async fn serve(&self, live: &mut Option<Live>, request: &Request) -> Reply {
+        let outcome = match request {
+            Request::Command(command) => self.command(live, command).await,
+            Request::Query(query) => self.query(live, query).await,
+        };
+        match outcome {
+            Ok(outcome) => Reply::Ok(outcome),
+            Err(failure) => {
+                if failure.code == Code::PluginFailed {
+                    tracing::error!(domain = %self.domain, aggregate = %request.id(), error = failure.message, "plugin failed");
+                }
+                Reply::Error(failure)
+            }
+        }
+    }
+
+    async fn command(&self, live: &mut Option<Live>, command: &Command) -> Result<Outcome, Failure> {
+        let id = &command.id;
+        let (mut aggregate, mut confirmed) = self.ready(live.take(), id).await?;
+        for _ in 0..ATTEMPTS_MAX {
+            if let Some(earlier) = aggregate.commands.find(&command.command_id)
+                && let Some(outcome) = self.first_outcome(command, earlier).await?
+            {
+                *live = Some(aggregate);
+                return Ok(outcome);
+            }
+            match self.decide(&aggregate, command)? {
+                Verdict::Answer(answer) => {
+                    // Only a leader that has nothing newer makes an answer true that writes nothing.
+                    if confirmed || !self.catch_up(id, &mut aggregate).await? {
+                        *live = keep(aggregate);
+                        return answer;
+                    }
+                    confirmed = true;
+                }
+                Verdict::Record(events) => match self.record(&mut aggregate, command, events).await {
+                    Ok((outcome, intact)) => {
+                        *live = intact.then_some(aggregate);
+                        return Ok(outcome);
+                    }
+                    Err(AppendError::Conflict) => {
+                        self.metrics.conflicts.add(1);
+                        self.catch_up(id, &mut aggregate).await?;
+                        confirmed = true;
+                    }
+                    // The aggregate is dropped: what is in memory may be behind the log now.
+                    Err(AppendError::Unknown(why)) => return Err(Failure::new(Code::Timeout, why).about(id)),
+                    Err(AppendError::Unavailable(why)) => return Err(Failure::new(Code::Unavailable, why).about(id)),
+                    Err(AppendError::Misplaced(why)) => return Err(Failure::new(Code::Timeout, why).about(id)),
+                    Err(AppendError::Unstorable(why)) => return Err(Failure::new(Code::PluginFailed, why).about(id)),
+                },
+            }
+        }
+        let message = format!("other writers were first {ATTEMPTS_MAX} times in a row: send the command again");
+        let failure = Failure { retryable: true, ..Failure::new(Code::Conflict, message) }.of(id, aggregate.version);
+        *live = keep(aggregate);
+        Err(failure)
+    }
+
+    /// The aggregate, loaded where it is not live; and whether the leader was just asked.
+    pub(super) async fn ready(&self, live: Option<Live>, id: &AggregateId) -> Result<(Live, bool), Failure> {
+        match live {
+            Some(live) if live.is_usable() => Ok((live, false)),
+            Some(mut live) => {
+                if live.is_readable() && live.is_unsaved() {
+                    // Moving to another instance: a snapshot spares the replay.
+                    self.save_or_warn(id, &mut live).await;
+                }
+                drop(live);
+                Ok((self.load(id).await?, true))
+            }
+            None => Ok((self.load(id).await?, true)),
+        }
+    }
+
+    fn decide(&self, aggregate: &Live, command: &Command) -> Result<Verdict, Failure> {
+        let (id, version) = (&command.id, aggregate.version);
+        if let Some(expected) = command.expected_version
+            && expected != version
+        {
+            let message = format!("expected version {expected}, the aggregate is at version {version}");
+            return Ok(Verdict::Answer(Err(Failure::new(Code::Conflict, message).of(id, version))));
+        }
+        let context = Context {
+            command_id: &command.command_id,
+            aggregate_id: id,
+            version,
+            time: self.clock.now().max(aggregate.last_time),
+            correlation_id: command.correlation(),
+            actor: command.actor.as_deref(),
+            seed: decision_seed(&self.domain, id, &command.command_id),
+        };
+        let decision = aggregate.decide(&context, &command.verb, &command.payload);
+        Ok(match decision.map_err(|e| failed(id, e))? {
+            Decision::Events(events) if events.is_empty() => {
+                Verdict::Answer(Ok(Outcome::Accepted { id: id.clone(), version, duplicate: false, events: Vec::new() }))
+            }
+            Decision::Events(events) if events.len() > EVENTS_PER_COMMAND_MAX => {
+                let why = format!(
+                    "one command led to {} events, at most {EVENTS_PER_COMMAND_MAX} can be stored together",
+                    events.len()
+                );
+                return Err(failed(id, PluginError::ContractBroken(why)));
+            }
+            Decision::Events(events) => Verdict::Record(events),
+            Decision::Rejected { reason, message } => {
+                let rejection = Failure { reason: Some(reason), ..Failure::new(Code::Rejected, message) };
+                Verdict::Answer(Err(rejection.of(id, version)))
+            }
+            Decision::Invalid { field, message } => return Err(Failure::invalid(&field, message).about(id)),
+        })
+    }
+
+    /// Stores a command's events, then applies them. Gives the outcome and whether the
+    /// aggregate is still whole: an event that is stored stays stored, whatever the plugin does.
+    async fn record(
+        &self,
+        aggregate: &mut Live,
+        command: &Command,
+        events: Vec<DomainEvent>,
+    ) -> Result<(Outcome, bool), AppendError> {
+        let id = &command.id;
+        let time = self.clock.now().max(aggregate.last_time);
+        let new = NewEvents::of(
+            command,
+            aggregate.version,
+            aggregate.expected_sequence(),
+            time,
+            self.author.clone(),
+            events.clone(),
+        );
+        let first_version = new.first_version;
+        let last_event_id = new.event_id(&self.domain, events.len() - 1);
+        let appended = self.events.append(new).await?;
+
+        let evolved = aggregate.evolve(&events);
+        let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
+        aggregate.record_own(&command.command_id, appended.first_sequence, count, last_event_id, time);
+        let intact = match evolved {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                let sequence = appended.first_sequence + error.index as u64;
+                tracing::error!(domain = %self.domain, aggregate = %id, sequence, %error, "plugin cannot apply an event it decided itself");
+                false
+            }
+            Err(error) => {
+                tracing::error!(domain = %self.domain, aggregate = %id, %error, "plugin failed while applying an event it decided itself");
+                false
+            }
+        };
+        let recorded = (first_version..).zip(appended.first_sequence..).zip(events);
+        let events =
+            recorded.map(|((version, sequence), event)| Recorded { name: event.name, version, sequence }).collect();
+        let version = aggregate.version;
+        Ok((Outcome::Accepted { id: id.clone(), version, duplicate: false, events }, intact))
+    }
+
+    /// The reply that the first delivery of a command got, rebuilt from its events; `None`
+    /// where those events are of another command.
+    async fn first_outcome(&self, command: &Command, earlier: RememberedCommand) -> Result<Option<Outcome>, Failure> {
+        let id = &command.id;
+        let count = u64::from(earlier.events);
+        let (from, through) = (earlier.first_sequence, earlier.first_sequence + count - 1);
+        let stored = self.events.read(id, from, through, count as usize).await.map_err(|e| unavailable(id, e))?;
+        let version = earlier.first_version + count - 1;
+        let mut events = Vec::with_capacity(stored.len());
+        for (event, version) in stored.iter().zip(earlier.first_version..) {
+            match event.written_as(version) {
+                Ok((name, origin)) if origin.command_id == command.command_id => {
+                    events.push(Recorded { name, version, sequence: event.sequence });
+                }
+                _ => return Ok(None),
+            }
+        }
+        // Events that have aged are told no more; that they were stored still is.
+        Ok(Some(Outcome::Accepted { id: id.clone(), version, duplicate: true, events }))
+    }
+
+    /// Whether a snapshot of the aggregate is due.
+    pub(super) fn snapshot_due(&self, live: &Live) -> bool {
+        live.is_readable() && live.version >= live.snapshot_version + self.snapshot_frequency
+    }
+
+    /// Saves a snapshot; a failure is logged, since the events are there.
+    pub(super) async fn save_or_warn(&self, id: &AggregateId, live: &mut Live) {
+        if let Err(error) = self.save(id, live).await {
+            tracing::warn!(domain = %self.domain, aggregate = %id, %error, "snapshot was not stored");
+        }
+    }
+
+    /// Saves a snapshot of the aggregate as it stands.
+    pub(super) async fn save(&self, id: &AggregateId, live: &mut Live) -> Result<(), Unavailable> {
+        let snapshot = live.snapshot(&self.instances).map_err(|error| Unavailable(error.to_string()))?;
+        let version = snapshot.version;
+        match self.snapshots.save(id, snapshot, live.snapshot_revision).await? {
+            Saved::Stored(revision) => live.snapshot_revision = revision,
+            // Another host was faster; its revision is learnt at the next write.
+            Saved::Superseded => live.snapshot_revision = 0,
+        }
+        live.snapshot_version = version;
+        self.metrics.snapshots.add(1);
+        Ok(())
+    }
+}
+
+/// An aggregate without events is not worth its place in memory.
+pub(super) fn keep(aggregate: Live) -> Option<Live> {
+    (aggregate.version > 0).then_some(aggregate)
+}

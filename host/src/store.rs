@@ -1,0 +1,165 @@
+//! What the pipeline asks of storage: an append-only log per aggregate that judges every
+//! append, and a cache of snapshots. Knows nothing of how either is kept.
+
+pub mod jetstream;
+pub mod memory;
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::event::{NewEvents, StoredEvent};
+use crate::name::AggregateId;
+use crate::snapshot::{Damaged, Snapshot};
+
+/// The events of one domain.
+pub trait EventStore: Send + Sync {
+    /// Stores the events of one command, all or none.
+    fn append(&self, events: NewEvents) -> BoxFuture<'static, Result<Appended, AppendError>>;
+
+    /// The last event of an aggregate, asked of the log's leader: nothing acknowledged
+    /// before the call is missing.
+    fn head(&self, id: &AggregateId) -> BoxFuture<'static, Result<Option<Head>, Unavailable>>;
+
+    /// Events of an aggregate in order, from sequence `from` through `through`, both
+    /// included, at most `limit`. `through` is a sequence that [`EventStore::head`] gave.
+    fn read(
+        &self,
+        id: &AggregateId,
+        from: u64,
+        through: u64,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Vec<StoredEvent>, Unavailable>>;
+
+    /// What the log as a whole holds.
+    fn extent(&self) -> BoxFuture<'static, Result<Extent, Unavailable>>;
+}
+
+/// The snapshots of one domain.
+pub trait SnapshotStore: Send + Sync {
+    /// The snapshot of an aggregate.
+    fn load(&self, id: &AggregateId) -> BoxFuture<'static, Result<Found, Unavailable>>;
+
+    /// Stores a snapshot unless one of the same or a higher version stands. `revision` is
+    /// what the caller last saw, 0 for none or unknown; gives the new one.
+    fn save(
+        &self,
+        id: &AggregateId,
+        snapshot: Snapshot,
+        revision: u64,
+    ) -> BoxFuture<'static, Result<Saved, Unavailable>>;
+}
+
+/// Events that were stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Sequence of the first; the others follow without gap.
+    pub first_sequence: u64,
+}
+
+/// Why events were not stored, by what the caller does next.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// Another writer was first, or this command was stored before: read the tail.
+    #[error("another event was stored first")]
+    Conflict,
+    /// Nothing was stored or will be; it may work later.
+    #[error("{0}")]
+    Unavailable(String),
+    /// Nothing was stored or will be; it cannot work.
+    #[error("{0}")]
+    Unstorable(String),
+    /// It is not known whether they were stored.
+    #[error("{0}")]
+    Unknown(String),
+    /// They were stored where they do not belong: the domain must stop.
+    #[error("{0}")]
+    Misplaced(String),
+}
+
+/// Storage cannot answer now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unavailable(pub String);
+
+/// The last event of an aggregate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Its position in the stream.
+    pub sequence: u64,
+    /// Its id, where it has one.
+    pub event_id: Option<Uuid>,
+}
+
+/// What a log holds as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// Sequence of the oldest event that is left.
+    pub first_sequence: u64,
+    /// Sequence of the newest event that ever was.
+    pub last_sequence: u64,
+    /// After what time events leave, where they do.
+    pub age_max: Option<Duration>,
+}
+
+impl Extent {
+    /// Whether an event of that sequence and time is gone because its time was up, and for no
+    /// other reason: it lies before what is left, was once there, and is old enough.
+    pub fn has_aged_out(&self, sequence: u64, time: Timestamp, now: Timestamp) -> bool {
+        let old_enough = self.age_max.is_some_and(|age| {
+            let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+            time.0.saturating_add(age_ms) <= now.0
+        });
+        old_enough && sequence < self.first_sequence && sequence <= self.last_sequence
+    }
+}
+
+/// What a look for a snapshot found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// There is none.
+    Nothing,
+    /// There is one.
+    Snapshot {
+        /// The snapshot.
+        snapshot: Box<Snapshot>,
+        /// Its revision.
+        revision: u64,
+    },
+    /// There is something that is none.
+    Damaged {
+        /// In what way.
+        damage: Damaged,
+        /// Its revision.
+        revision: u64,
+    },
+}
+
+/// What saving a snapshot came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Saved {
+    /// It was stored with this revision.
+    Stored(u64),
+    /// One of the same or a higher version stands.
+    Superseded,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ageing_must_be_proven() {
+        let extent = Extent { first_sequence: 10, last_sequence: 20, age_max: Some(Duration::from_secs(1)) };
+        let (written, now) = (Timestamp(1_000), Timestamp(2_000));
+        assert!(extent.has_aged_out(9, written, now));
+        assert!(!extent.has_aged_out(10, written, now), "it should still be there");
+        assert!(!extent.has_aged_out(9, written, Timestamp(1_999)), "too young: purged, not aged");
+        let recreated = Extent { first_sequence: 4, last_sequence: 3, ..extent };
+        assert!(!recreated.has_aged_out(9, written, now), "the log ends before it");
+        let forever = Extent { age_max: None, ..extent };
+        assert!(!forever.has_aged_out(9, written, now), "nothing ages in this log");
+    }
+}

@@ -1,0 +1,83 @@
+//! The stores in NATS JetStream: a stream of events and a bucket of snapshots per domain.
+//! Everything that speaks JetStream's protocol is in here; nothing knows what is stored for.
+
+mod ack;
+mod batch;
+mod event_headers;
+mod events;
+mod oversize;
+mod read;
+mod server;
+mod snapshots;
+mod stream;
+mod stream_audit;
+mod upgrade;
+
+use async_nats::jetstream::Context;
+use serde_json::Value;
+
+pub use self::events::JetStreamEvents;
+pub use self::server::{ServerError, ServerFacts, check_server};
+pub use self::snapshots::JetStreamSnapshots;
+pub use self::stream::{EventStream, StreamError, StreamLayout, StreamSettings};
+pub use self::upgrade::{Upgrade, upgrade};
+
+/// One request to JetStream's API.
+///
+/// # Errors
+/// [`ApiError`], by what the caller does with it.
+async fn api(context: &Context, subject: String, request: &Value) -> Result<Value, ApiError> {
+    let reply: Value =
+        context.request(subject, request).await.map_err(|error| ApiError::Unreachable(error.to_string()))?;
+    match reply.get("error") {
+        None => Ok(reply),
+        Some(error) => Err(ApiError::Refused {
+            code: error.get("err_code").and_then(Value::as_u64).unwrap_or_default(),
+            description: error.get("description").and_then(Value::as_str).unwrap_or("no description").to_owned(),
+        }),
+    }
+}
+
+/// Why JetStream's API gave no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+enum ApiError {
+    /// No answer.
+    #[error("JetStream does not answer: {0}")]
+    Unreachable(String),
+    /// An error for an answer.
+    #[error("JetStream refuses: {description} ({code})")]
+    Refused {
+        /// JetStream's own error code.
+        code: u64,
+        /// In JetStream's words.
+        description: String,
+    },
+}
+
+impl ApiError {
+    fn is(&self, wanted: u64) -> bool {
+        matches!(self, Self::Refused { code, .. } if *code == wanted)
+    }
+}
+
+/// JetStream's error codes that decide something here.
+mod code {
+    /// There is no such stream.
+    pub(super) const STREAM_NOT_FOUND: u64 = 10_059;
+    /// A stream of that name has another configuration.
+    pub(super) const STREAM_NAME_IN_USE: u64 = 10_058;
+    /// JetStream is not enabled on the server.
+    pub(super) const JETSTREAM_NOT_ENABLED: u64 = 10_076;
+    /// JetStream is not enabled for the account.
+    pub(super) const JETSTREAM_NOT_ENABLED_FOR_ACCOUNT: u64 = 10_039;
+    /// The expected last sequence does not hold.
+    pub(super) const WRONG_LAST_SEQUENCE: u64 = 10_071;
+    /// The expected last sequence does not hold, said by newer servers of single publishes.
+    pub(super) const WRONG_LAST_SEQUENCE_CONSTANT: u64 = 10_164;
+    /// A batch holds a message id that is stored already.
+    pub(super) const BATCH_DUPLICATE_ID: u64 = 10_201;
+    /// Batches are not allowed in this stream.
+    pub(super) const BATCH_NOT_ALLOWED: u64 = 10_174;
+    /// The message is larger than the stream takes.
+    pub(super) const MESSAGE_TOO_LARGE: u64 = 10_054;
+}

@@ -1,0 +1,110 @@
+//! What JetStream's answer to a publish means for the one who sent it.
+
+use async_nats::client::{RequestError, RequestErrorKind};
+use serde::Deserialize;
+
+use super::code;
+use crate::store::AppendError;
+
+/// A message that JetStream stored, or says it has.
+#[derive(Debug, Deserialize)]
+pub(super) struct Ack {
+    /// The stream that stored it.
+    pub(super) stream: String,
+    /// The JetStream domain of that stream.
+    #[serde(default)]
+    pub(super) domain: String,
+    /// Its position; of a batch, the last one's.
+    #[serde(rename = "seq")]
+    pub(super) sequence: u64,
+    /// Whether nothing was stored because the message id is known.
+    #[serde(default)]
+    pub(super) duplicate: bool,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    error: ApiRefusal,
+}
+
+#[derive(Deserialize)]
+struct ApiRefusal {
+    #[serde(default)]
+    err_code: u64,
+    #[serde(default)]
+    description: String,
+}
+
+/// Reads the answer to a publish.
+pub(super) fn read(payload: &[u8]) -> Result<Ack, AppendError> {
+    if let Ok(refusal) = serde_json::from_slice::<Refusal>(payload) {
+        return Err(refused(&refusal.error));
+    }
+    serde_json::from_slice(payload)
+        .map_err(|_| AppendError::Unknown("JetStream's acknowledgement cannot be read".into()))
+}
+
+fn refused(error: &ApiRefusal) -> AppendError {
+    let ApiRefusal { err_code, description } = error;
+    match *err_code {
+        code::WRONG_LAST_SEQUENCE | code::WRONG_LAST_SEQUENCE_CONSTANT | code::BATCH_DUPLICATE_ID => {
+            AppendError::Conflict
+        }
+        code::MESSAGE_TOO_LARGE => {
+            AppendError::Unstorable(format!("an event is larger than the stream takes: {description} ({err_code})"))
+        }
+        code::BATCH_NOT_ALLOWED => not_atomic(),
+        _ => AppendError::Unavailable(format!("JetStream does not store: {description} ({err_code})")),
+    }
+}
+
+/// Several events cannot be stored all or none.
+pub(super) fn not_atomic() -> AppendError {
+    AppendError::Unavailable(
+        "the command leads to several events, and the stream does not have allow_atomic: run `agent-service stream upgrade`".into(),
+    )
+}
+
+/// Reads the failure of a publish that got no answer.
+pub(super) fn unanswered(error: &RequestError) -> AppendError {
+    match error.kind() {
+        RequestErrorKind::NoResponders => {
+            AppendError::Unavailable("no stream takes the domain's events: was it deleted?".into())
+        }
+        RequestErrorKind::MaxPayloadExceeded => {
+            AppendError::Unstorable("an event is larger than the server's max_payload".into())
+        }
+        RequestErrorKind::InvalidSubject => AppendError::Unstorable(error.to_string()),
+        RequestErrorKind::TimedOut | RequestErrorKind::Other => AppendError::Unknown(
+            "JetStream did not acknowledge in time: send the command again with the same Nats-Msg-Id to learn its outcome".into(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(json: &str) -> Result<u64, AppendError> {
+        read(json.as_bytes()).map(|ack| ack.sequence)
+    }
+
+    #[test]
+    fn answers_are_told_apart() {
+        assert_eq!(outcome(r#"{"stream":"S","seq":7,"domain":"hub"}"#), Ok(7));
+        let conflict =
+            r#"{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 3"},"stream":"S","seq":0}"#;
+        assert_eq!(outcome(conflict), Err(AppendError::Conflict));
+        assert_eq!(outcome(r#"{"error":{"err_code":10201,"description":"duplicate"}}"#), Err(AppendError::Conflict));
+        assert!(matches!(
+            outcome(r#"{"error":{"err_code":10077,"description":"full"}}"#),
+            Err(AppendError::Unavailable(_))
+        ));
+        assert!(matches!(
+            outcome(r#"{"error":{"err_code":10054,"description":"big"}}"#),
+            Err(AppendError::Unstorable(_))
+        ));
+        assert!(matches!(outcome("{}"), Err(AppendError::Unknown(_))));
+        assert!(matches!(outcome("hello"), Err(AppendError::Unknown(_))));
+    }
+}

@@ -1,0 +1,63 @@
+//! Events as headers: CloudEvents in binary mode, and back.
+
+use async_nats::HeaderMap;
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::domain::Author;
+use crate::event::{NewEvents, Origin};
+use crate::name::{Name, header};
+
+/// The headers of the event at `index`.
+pub(super) fn write(domain: &Name, source: &str, new: &NewEvents, index: usize) -> HeaderMap {
+    let event_id = new.event_id(domain, index).to_string();
+    let mut headers = HeaderMap::new();
+    headers.insert(header::MESSAGE_ID, event_id.as_str());
+    headers.insert(header::CE_ID, event_id);
+    headers.insert(header::CE_SPECVERSION, "1.0");
+    headers.insert(header::CONTENT_TYPE, "application/json");
+    headers.insert(header::CE_TYPE, format!("{domain}.{}", new.events[index].name));
+    headers.insert(header::CE_SOURCE, source);
+    headers.insert(header::CE_SUBJECT, new.id.as_str());
+    headers.insert(header::CE_TIME, new.time.to_rfc3339());
+    headers.insert(header::CE_SEQUENCE, (new.first_version + index as u64).to_string());
+    headers.insert(header::CE_CAUSATION_ID, new.command_id.as_str());
+    headers.insert(header::CE_CORRELATION_ID, new.correlation_id.as_str());
+    headers.insert(header::CE_PLUGIN, &*new.author.plugin);
+    headers.insert(header::CE_ACTIVATION, new.author.activation.to_string());
+    if let Some(actor) = &new.actor {
+        headers.insert(header::CE_ACTOR, actor.as_str());
+    }
+    if let Some(traceparent) = &new.traceparent {
+        headers.insert(header::TRACEPARENT, traceparent.as_str());
+    }
+    headers
+}
+
+/// What an event's headers say, or which of them no host would have written.
+pub(super) fn read(headers: &HeaderMap) -> Result<Origin, String> {
+    let text = |name: &str| headers.get(name).map(async_nats::HeaderValue::as_str);
+    let needed = |name: &str| text(name).ok_or_else(|| format!("it has no header {name}"));
+    let event_id = needed(header::CE_ID)?;
+    if text(header::MESSAGE_ID) != Some(event_id) {
+        return Err(format!("its {} is not its {}", header::MESSAGE_ID, header::CE_ID));
+    }
+    Ok(Origin {
+        event_id: parsed(header::CE_ID, event_id, |text| Uuid::parse_str(text).ok())?,
+        version: parsed(header::CE_SEQUENCE, needed(header::CE_SEQUENCE)?, |text| {
+            text.parse().ok().filter(|v| *v > 0)
+        })?,
+        time: parsed(header::CE_TIME, needed(header::CE_TIME)?, Timestamp::from_rfc3339)?,
+        command_id: needed(header::CE_CAUSATION_ID)?.to_owned(),
+        correlation_id: needed(header::CE_CORRELATION_ID)?.to_owned(),
+        actor: text(header::CE_ACTOR).map(str::to_owned),
+        author: Author {
+            plugin: needed(header::CE_PLUGIN)?.into(),
+            activation: parsed(header::CE_ACTIVATION, needed(header::CE_ACTIVATION)?, |text| text.parse().ok())?,
+        },
+    })
+}
+
+fn parsed<T>(name: &str, text: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, String> {
+    parse(text).ok_or_else(|| format!("its header {name} cannot be read: `{}`", crate::name::printable(text)))
+}

@@ -1,0 +1,250 @@
+//! A domain's events in a stream: appended with the sequence they expect, so that JetStream
+//! judges every writer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::jetstream::Context;
+use async_nats::{Client, Request};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use serde_json::json;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::ack::{self, Ack, not_atomic};
+use super::batch::{self, Part};
+use super::stream::{EventStream, find};
+use super::{api, event_headers, read};
+use crate::event::{NewEvents, StoredEvent};
+use crate::name::{AggregateId, Name, Subjects, header};
+use crate::store::{AppendError, Appended, EventStore, Extent, Head, Unavailable};
+
+const EXPECTED_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
+const EXPECTED_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
+/// Headers of an event beside its payload, in bytes, for the check against `max_payload`.
+const HEADERS_BYTES: usize = 1_536;
+
+/// The events of one domain.
+#[derive(Clone)]
+pub struct JetStreamEvents(Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) client: Client,
+    pub(super) context: Context,
+    pub(super) domain: Name,
+    pub(super) subjects: Subjects,
+    pub(super) stream: EventStream,
+    /// Whether batches are allowed; an upgrade of the stream is noticed while running.
+    atomic: AtomicBool,
+    /// The JetStream domain that must acknowledge, empty where the server has none.
+    js_domain: String,
+    source: String,
+    ack_timeout: Duration,
+    /// Why no more appends are made, once events went where they do not belong.
+    misplaced: watch::Sender<Option<String>>,
+    runtime: Handle,
+}
+
+impl JetStreamEvents {
+    /// The events of `domain` in `stream`; `js_domain` is the JetStream domain of the server.
+    /// Must be called on the runtime that drives the client.
+    pub fn new(
+        client: Client,
+        context: Context,
+        domain: &Name,
+        stream: EventStream,
+        js_domain: &str,
+        ack_timeout: Duration,
+    ) -> Self {
+        let place = if js_domain.is_empty() { "local" } else { js_domain };
+        Self(Arc::new(Inner {
+            subjects: Subjects::new(domain),
+            domain: domain.clone(),
+            source: format!("/{place}/{}", stream.name),
+            atomic: AtomicBool::new(stream.atomic),
+            js_domain: js_domain.to_owned(),
+            stream,
+            client,
+            context,
+            ack_timeout,
+            misplaced: watch::Sender::new(None),
+            runtime: Handle::current(),
+        }))
+    }
+
+    /// Tells when events were stored where they do not belong, and why.
+    pub fn misplaced(&self) -> watch::Receiver<Option<String>> {
+        self.0.misplaced.subscribe()
+    }
+
+    /// The activation number and plugin text of the newest event of the whole domain.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where JetStream does not answer.
+    pub async fn newest_author(&self) -> Result<Option<crate::domain::Author>, Unavailable> {
+        let newest = read::last(&self.0, &self.0.subjects.events()).await?;
+        Ok(newest.and_then(|message| event_headers::read(&message.headers).ok()).map(|origin| origin.author))
+    }
+
+    /// Runs on the client's runtime, whatever thread asks.
+    fn on_runtime<T, F>(&self, work: F) -> BoxFuture<'static, Result<T, Unavailable>>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Unavailable>> + Send + 'static,
+    {
+        let task = self.0.runtime.spawn(work);
+        async move { task.await.unwrap_or_else(|_| Err(Unavailable("the service is stopping".into()))) }.boxed()
+    }
+}
+
+impl EventStore for JetStreamEvents {
+    fn append(&self, events: NewEvents) -> BoxFuture<'static, Result<Appended, AppendError>> {
+        let inner = Arc::clone(&self.0);
+        let task = self.0.runtime.spawn(async move { inner.append(events).await });
+        async move { task.await.unwrap_or_else(|_| Err(AppendError::Unknown("the service is stopping".into()))) }
+            .boxed()
+    }
+
+    fn head(&self, id: &AggregateId) -> BoxFuture<'static, Result<Option<Head>, Unavailable>> {
+        let (inner, id) = (Arc::clone(&self.0), id.clone());
+        self.on_runtime(async move { inner.head(&id).await })
+    }
+
+    fn read(
+        &self,
+        id: &AggregateId,
+        from: u64,
+        through: u64,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Vec<StoredEvent>, Unavailable>> {
+        let (inner, id) = (Arc::clone(&self.0), id.clone());
+        self.on_runtime(async move { read::events(&inner, &id, from, through, limit).await })
+    }
+
+    fn extent(&self) -> BoxFuture<'static, Result<Extent, Unavailable>> {
+        let inner = Arc::clone(&self.0);
+        self.on_runtime(async move { inner.extent().await })
+    }
+}
+
+impl Inner {
+    async fn append(&self, new: NewEvents) -> Result<Appended, AppendError> {
+        if let Some(why) = &*self.misplaced.borrow() {
+            return Err(AppendError::Unavailable(why.clone()));
+        }
+        if self.client.connection_state() != State::Connected {
+            return Err(AppendError::Unavailable("NATS is not connected".into()));
+        }
+        let count = new.events.len() as u64;
+        if count > 1 && !self.allows_batches().await {
+            return Err(not_atomic());
+        }
+        let mut parts = self.parts(&new)?;
+        let last = if parts.len() == 1 {
+            parts.pop()
+        } else {
+            batch::begin(&self.client, parts).await.map_err(|error| AppendError::Unavailable(error.to_string()))?
+        };
+        let Some(last) = last else { return Err(AppendError::Unstorable("there are no events to store".into())) };
+        let request = Request::new().headers(last.headers).payload(last.payload).timeout(Some(self.ack_timeout));
+        let reply = self.client.send_request(last.subject, request).await.map_err(|error| ack::unanswered(&error))?;
+        let ack = ack::read(&reply.payload)?;
+        self.check_place(&ack)?;
+        if ack.duplicate {
+            return self.recognise(&new, ack.sequence).await;
+        }
+        Ok(Appended { first_sequence: ack.sequence + 1 - count })
+    }
+
+    /// The messages of the events, the first with the sequence that all of them expect.
+    fn parts(&self, new: &NewEvents) -> Result<Vec<Part>, AppendError> {
+        let payload_bytes_max = self.client.max_payload().saturating_sub(HEADERS_BYTES);
+        let mut parts = Vec::with_capacity(new.events.len());
+        for (index, event) in new.events.iter().enumerate() {
+            if event.payload.len() > payload_bytes_max {
+                let size = event.payload.len();
+                let why = format!(
+                    "the event `{}` has {size} bytes, the server's max_payload lets through {payload_bytes_max}",
+                    event.name
+                );
+                return Err(AppendError::Unstorable(why));
+            }
+            let mut headers = event_headers::write(&self.domain, &self.source, new, index);
+            if index == 0 {
+                headers.insert(EXPECTED_SEQUENCE, new.expected_sequence.to_string());
+                headers.insert(EXPECTED_SUBJECT, self.subjects.events_of(&new.id));
+            }
+            parts.push(Part {
+                subject: self.subjects.event(&new.id, &event.name),
+                headers,
+                payload: event.payload.clone(),
+            });
+        }
+        Ok(parts)
+    }
+
+    /// A second look where the stream did not allow batches: it may have been upgraded.
+    async fn allows_batches(&self) -> bool {
+        if self.atomic.load(Ordering::Relaxed) {
+            return true;
+        }
+        let config = find(&self.context, &self.stream.name).await.ok().flatten();
+        let upgraded = config
+            .and_then(|config| EventStream::adopt(&self.domain, &config).ok())
+            .is_some_and(|stream| stream.atomic);
+        self.atomic.store(upgraded, Ordering::Relaxed);
+        upgraded
+    }
+
+    fn check_place(&self, ack: &Ack) -> Result<(), AppendError> {
+        if ack.stream == self.stream.name && ack.domain == self.js_domain {
+            return Ok(());
+        }
+        let why = format!(
+            "events were stored by stream `{}` of JetStream domain `{}` instead of `{}` of `{}`: a domain has one home, deny its events on the leaf link; this host stores no more events of it until it is restarted",
+            ack.stream, ack.domain, self.stream.name, self.js_domain
+        );
+        tracing::error!(domain = %self.domain, "{why}");
+        self.misplaced.send_replace(Some(why.clone()));
+        Err(AppendError::Misplaced(why))
+    }
+
+    /// JetStream stored nothing since it knows the message id: it is well only if what is
+    /// there is this very event.
+    async fn recognise(&self, new: &NewEvents, sequence: u64) -> Result<Appended, AppendError> {
+        let unknown = |why: String| {
+            AppendError::Unavailable(format!("JetStream takes the event for one it has at sequence {sequence}, {why}"))
+        };
+        let message = read::at(self, sequence).await.map_err(|error| unknown(error.0))?;
+        let ours = message.is_some_and(|message| {
+            let event_id = new.event_id(&self.domain, 0).to_string();
+            message.headers.get(header::CE_ID).is_some_and(|id| id.as_str() == event_id)
+                && message.subject.as_str() == self.subjects.event(&new.id, &new.events[0].name)
+        });
+        if ours { Ok(Appended { first_sequence: sequence }) } else { Err(unknown("which is another".into())) }
+    }
+
+    async fn head(&self, id: &AggregateId) -> Result<Option<Head>, Unavailable> {
+        let last = read::last(self, &self.subjects.events_of(id)).await?;
+        Ok(last.map(|message| Head {
+            sequence: message.sequence,
+            event_id: event_headers::read(&message.headers).ok().map(|origin| origin.event_id),
+        }))
+    }
+
+    async fn extent(&self) -> Result<Extent, Unavailable> {
+        let info = api(&self.context, format!("STREAM.INFO.{}", self.stream.name), &json!({}))
+            .await
+            .map_err(|error| Unavailable(error.to_string()))?;
+        let number = |path: &str| info.pointer(path).and_then(serde_json::Value::as_u64).unwrap_or_default();
+        let age = number("/config/max_age");
+        Ok(Extent {
+            first_sequence: number("/state/first_seq"),
+            last_sequence: number("/state/last_seq"),
+            age_max: (age > 0).then(|| Duration::from_nanos(age)),
+        })
+    }
+}

@@ -1,0 +1,133 @@
+//! Reads events: the last ones from the stream's leader, many at once by batched direct gets,
+//! and one by one from the leader where those are not allowed or behind.
+
+use std::time::Duration;
+
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::{LastRawMessageErrorKind, RawMessageErrorKind};
+use async_nats::{HeaderMap, Request, StatusCode};
+use futures::StreamExt;
+use serde_json::json;
+
+use super::event_headers;
+use super::events::Inner;
+use crate::event::StoredEvent;
+use crate::name::{AggregateId, Subjects};
+use crate::store::Unavailable;
+
+/// How long the next message of a batched read may take.
+const NEXT_MESSAGE_MAX: Duration = Duration::from_secs(5);
+/// What one batched read may carry, in bytes: far below what a connection buffers.
+const READ_BYTES_MAX: usize = 8 << 20;
+
+/// The last message on a subject, from the leader.
+pub(super) async fn last(store: &Inner, subject: &str) -> Result<Option<StreamMessage>, Unavailable> {
+    let stream = store.context.get_stream_no_info(&store.stream.name).await.map_err(|e| Unavailable(e.to_string()))?;
+    match stream.get_last_raw_message_by_subject(subject).await {
+        Ok(message) => Ok(Some(message)),
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(Unavailable(format!("the stream cannot be read: {error}"))),
+    }
+}
+
+/// The message at a sequence, from the leader.
+pub(super) async fn at(store: &Inner, sequence: u64) -> Result<Option<StreamMessage>, Unavailable> {
+    let stream = store.context.get_stream_no_info(&store.stream.name).await.map_err(|e| Unavailable(e.to_string()))?;
+    found(stream.get_raw_message(sequence).await)
+}
+
+/// Events of an aggregate in order, `from` through `through`, at most `limit`.
+pub(super) async fn events(
+    store: &Inner,
+    id: &AggregateId,
+    from: u64,
+    through: u64,
+    limit: usize,
+) -> Result<Vec<StoredEvent>, Unavailable> {
+    let subject = store.subjects.events_of(id);
+    let mut events = Vec::new();
+    if store.stream.direct {
+        batched(store, &subject, from, through, limit, &mut events).await?;
+    }
+    // A replica may be behind the leader that named `through`; the leader itself never is.
+    while events.len() < limit {
+        let next = events.last().map_or(from, |event: &StoredEvent| event.sequence + 1);
+        if next > through {
+            break;
+        }
+        match next_from_leader(store, &subject, next).await? {
+            Some(message) if message.sequence <= through => {
+                events.push(stored(message.sequence, &message.subject, &message.headers, message.payload))
+            }
+            _ => break,
+        }
+    }
+    Ok(events)
+}
+
+async fn next_from_leader(store: &Inner, subject: &str, from: u64) -> Result<Option<StreamMessage>, Unavailable> {
+    let stream = store.context.get_stream_no_info(&store.stream.name).await.map_err(|e| Unavailable(e.to_string()))?;
+    found(stream.raw_message_builder().sequence(from).next_by_subject(subject).send().await)
+}
+
+fn found(
+    read: Result<StreamMessage, async_nats::jetstream::stream::RawMessageError>,
+) -> Result<Option<StreamMessage>, Unavailable> {
+    match read {
+        Ok(message) => Ok(Some(message)),
+        Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(None),
+        Err(error) => Err(Unavailable(format!("the stream cannot be read: {error}"))),
+    }
+}
+
+/// One batched direct get (ADR-31): one request, an answer per message, an end mark.
+async fn batched(
+    store: &Inner,
+    subject: &str,
+    from: u64,
+    through: u64,
+    limit: usize,
+    events: &mut Vec<StoredEvent>,
+) -> Result<(), Unavailable> {
+    let lost = |error: String| Unavailable(format!("the stream cannot be read: {error}"));
+    let inbox = store.client.new_inbox();
+    let mut answers = store.client.subscribe(inbox.clone()).await.map_err(|e| lost(e.to_string()))?;
+    let asked = json!({"seq": from.max(1), "next_by_subj": subject, "batch": limit, "max_bytes": READ_BYTES_MAX});
+    let request = Request::new().inbox(inbox).payload(asked.to_string().into());
+    let path = format!("DIRECT.GET.{}", store.stream.name);
+    store.context.send_request(path, request).await.map_err(|e| lost(e.to_string()))?;
+    loop {
+        let answer = tokio::time::timeout(NEXT_MESSAGE_MAX, answers.next()).await;
+        let Ok(Some(message)) = answer else { return Err(lost("no answer in time".into())) };
+        match message.status {
+            None | Some(StatusCode::OK) => {}
+            // The end mark is 204; 404 says that there is nothing from there on.
+            Some(status) if matches!(status.as_u16(), 204 | 404) => return Ok(()),
+            Some(status) => {
+                return Err(lost(format!(
+                    "{status} {}",
+                    message.description.map_or_else(String::new, |d| d.to_string())
+                )));
+            }
+        }
+        let Some(headers) = message.headers else { return Ok(()) };
+        let text = |name: &str| headers.get(name).map(async_nats::HeaderValue::as_str);
+        let (Some(sequence), Some(subject)) =
+            (text("Nats-Sequence").and_then(|s| s.parse().ok()), text("Nats-Subject"))
+        else {
+            return Err(lost("an answer without its sequence".into()));
+        };
+        if sequence > through {
+            return Ok(());
+        }
+        events.push(stored(sequence, subject, &headers, message.payload));
+        if sequence == through || events.len() == limit {
+            return Ok(());
+        }
+    }
+}
+
+fn stored(sequence: u64, subject: &str, headers: &HeaderMap, payload: bytes::Bytes) -> StoredEvent {
+    let name = Subjects::event_name(subject).unwrap_or_default().to_owned();
+    StoredEvent { sequence, name, payload, origin: event_headers::read(headers) }
+}

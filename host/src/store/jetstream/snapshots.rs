@@ -1,0 +1,204 @@
+//! A domain's snapshots in a key-value bucket, written by compare-and-set. One too large for
+//! a message lies in chunks beside its key, `<id>.<name>.<n>`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::Client;
+use async_nats::jetstream::Context;
+use async_nats::jetstream::kv::{Config, Entry, Operation, Store, UpdateErrorKind};
+use async_nats::jetstream::stream::StorageType;
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::runtime::Handle;
+
+use super::oversize::{self, Packed, Stored};
+use crate::name::{AggregateId, Name, snapshot_bucket_of};
+use crate::snapshot::{Damaged, Snapshot};
+use crate::store::{Found, Saved, SnapshotStore, Unavailable};
+
+/// How often a snapshot is written anew after another host was faster.
+const ATTEMPTS_MAX: usize = 4;
+/// How long one read or write may take.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// What the key-value protocol adds to a message, in bytes.
+const OVERHEAD_BYTES: usize = 1_024;
+
+/// The snapshots of one domain.
+pub struct JetStreamSnapshots {
+    inner: Arc<Inner>,
+    runtime: Handle,
+}
+
+struct Inner {
+    client: Client,
+    store: Store,
+}
+
+impl JetStreamSnapshots {
+    /// Finds the domain's bucket, or makes it. Must be called on the runtime that drives the client.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where JetStream refuses.
+    pub async fn open(client: Client, context: &Context, domain: &Name, replicas: usize) -> Result<Self, Unavailable> {
+        let bucket = snapshot_bucket_of(domain);
+        let store = match context.get_key_value(&bucket).await {
+            Ok(store) => store,
+            Err(_) => {
+                let config = Config {
+                    bucket: bucket.clone(),
+                    description: format!("snapshots of the domain {domain}"),
+                    history: 1,
+                    storage: StorageType::File,
+                    num_replicas: replicas,
+                    ..Config::default()
+                };
+                let made = context.create_key_value(config).await;
+                made.map_err(|error| Unavailable(format!("bucket {bucket} cannot be made: {error}")))?
+            }
+        };
+        Ok(Self { inner: Arc::new(Inner { client, store }), runtime: Handle::current() })
+    }
+
+    fn on_runtime<T, F>(&self, work: F) -> BoxFuture<'static, Result<T, Unavailable>>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Unavailable>> + Send + 'static,
+    {
+        let task = self.runtime.spawn(async move { tokio::time::timeout(ANSWER_MAX, work).await });
+        async move {
+            match task.await {
+                Ok(Ok(done)) => done,
+                Ok(Err(_)) => Err(Unavailable("the snapshot bucket does not answer in time".into())),
+                Err(_) => Err(Unavailable("the service is stopping".into())),
+            }
+        }
+        .boxed()
+    }
+}
+
+impl SnapshotStore for JetStreamSnapshots {
+    fn load(&self, id: &AggregateId) -> BoxFuture<'static, Result<Found, Unavailable>> {
+        let (inner, id) = (Arc::clone(&self.inner), id.clone());
+        self.on_runtime(async move { inner.load(&id).await })
+    }
+
+    fn save(
+        &self,
+        id: &AggregateId,
+        snapshot: Snapshot,
+        revision: u64,
+    ) -> BoxFuture<'static, Result<Saved, Unavailable>> {
+        let (inner, id) = (Arc::clone(&self.inner), id.clone());
+        self.on_runtime(async move { inner.save(&id, &snapshot, revision).await })
+    }
+}
+
+impl Inner {
+    async fn load(&self, id: &AggregateId) -> Result<Found, Unavailable> {
+        let Some(Entry { value, revision, .. }) = self.entry(id.as_str()).await? else { return Ok(Found::Nothing) };
+        let encoded = match oversize::unpack(&value) {
+            Some(Stored::Value(encoded)) => Some(encoded),
+            Some(Stored::Chunks { count, name }) => self.load_chunks(id, count, &name).await?,
+            None => None,
+        };
+        let decoded = encoded.ok_or(Damaged::Truncated).and_then(|encoded| Snapshot::decode(&encoded));
+        Ok(match decoded {
+            Ok(snapshot) => Found::Snapshot { snapshot: Box::new(snapshot), revision },
+            Err(damage) => Found::Damaged { damage, revision },
+        })
+    }
+
+    async fn load_chunks(&self, id: &AggregateId, count: u32, name: &str) -> Result<Option<Vec<u8>>, Unavailable> {
+        let mut packed = Vec::new();
+        for n in 0..count {
+            match self.entry(&chunk_key(id, name, n)).await? {
+                Some(entry) if packed.len() + entry.value.len() <= oversize::VALUE_BYTES_MAX => {
+                    packed.extend_from_slice(&entry.value)
+                }
+                _ => return Ok(None),
+            }
+        }
+        Ok(oversize::decompress(&packed))
+    }
+
+    async fn entry(&self, key: &str) -> Result<Option<Entry>, Unavailable> {
+        let entry = self
+            .store
+            .entry(key)
+            .await
+            .map_err(|error| Unavailable(format!("the snapshot bucket cannot be read: {error}")))?;
+        Ok(entry.filter(|entry| entry.operation == Operation::Put))
+    }
+
+    async fn save(&self, id: &AggregateId, snapshot: &Snapshot, revision: u64) -> Result<Saved, Unavailable> {
+        let encoded = snapshot.encode();
+        if encoded.len() > oversize::VALUE_BYTES_MAX {
+            return Err(Unavailable(format!(
+                "the snapshot has {} bytes, at most {} are kept",
+                encoded.len(),
+                oversize::VALUE_BYTES_MAX
+            )));
+        }
+        let message_bytes_max = self.client.max_payload().saturating_sub(OVERHEAD_BYTES).max(OVERHEAD_BYTES);
+        let mut revision = revision;
+        for _ in 0..ATTEMPTS_MAX {
+            // Chunks are written anew at each attempt: the host that was faster clears old ones away.
+            let (message, first_chunk) = match oversize::pack(encoded.clone(), message_bytes_max) {
+                Packed::Whole(message) => (message, None),
+                Packed::Chunks(chunks) => self.put_chunks(id, chunks).await?,
+            };
+            match self.store.update(id.as_str(), message, revision).await {
+                Ok(revision) => {
+                    if let Some(first) = first_chunk {
+                        self.clear_chunks_before(id, first).await;
+                    }
+                    return Ok(Saved::Stored(revision));
+                }
+                Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {}
+                Err(error) => return Err(Unavailable(format!("the snapshot bucket cannot be written: {error}"))),
+            }
+            revision = match self.load(id).await? {
+                Found::Snapshot { snapshot: standing, .. } if standing.version >= snapshot.version => {
+                    return Ok(Saved::Superseded);
+                }
+                Found::Snapshot { revision, .. } | Found::Damaged { revision, .. } => revision,
+                Found::Nothing => self.deleted_revision(id).await?,
+            };
+        }
+        Ok(Saved::Superseded)
+    }
+
+    /// The revision of a key that was deleted, 0 where it never was.
+    async fn deleted_revision(&self, id: &AggregateId) -> Result<u64, Unavailable> {
+        let entry = self.store.entry(id.as_str()).await.map_err(|error| Unavailable(error.to_string()))?;
+        Ok(entry.map_or(0, |entry| entry.revision))
+    }
+
+    /// Writes chunks; gives the message that says where they are, and the first one's revision.
+    async fn put_chunks(&self, id: &AggregateId, chunks: Vec<Bytes>) -> Result<(Bytes, Option<u64>), Unavailable> {
+        let name = uuid::Uuid::now_v7().simple().to_string();
+        let (count, mut first) = (chunks.len(), None);
+        for (chunk, n) in chunks.into_iter().zip(0_u32..) {
+            let put = self.store.put(chunk_key(id, &name, n), chunk).await;
+            let revision =
+                put.map_err(|error| Unavailable(format!("the snapshot bucket cannot be written: {error}")))?;
+            first.get_or_insert(revision);
+        }
+        Ok((oversize::directory(count, &name), first))
+    }
+
+    /// Removes the chunks of older snapshots. What a failure leaves is removed by the next one.
+    async fn clear_chunks_before(&self, id: &AggregateId, revision: u64) {
+        let filter = format!("{}{id}.>", self.store.prefix);
+        let stream = &self.store.stream;
+        if let Err(error) = stream.purge().sequence(revision).filter(filter).await {
+            tracing::debug!(aggregate = %id, %error, "chunks of an older snapshot were not removed");
+        }
+    }
+}
+
+fn chunk_key(id: &AggregateId, name: &str, n: u32) -> String {
+    format!("{id}.{name}.{n}")
+}

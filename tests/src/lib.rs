@@ -1,0 +1,27 @@
+//! The harness for tests from outside: a real nats-server, the service as a real process, real
+//! plugins, and a client that knows nothing but the contract. It must not know the host's code:
+//! names and numbers here are copied from the contract on purpose, so that a change of the
+//! code cannot change the promise along with it.
+
+pub mod agent;
+pub mod certificates;
+pub mod cli;
+pub mod credentials;
+pub mod eventually;
+pub mod host;
+pub mod load;
+pub mod message;
+pub mod nats;
+pub mod plugins;
+pub mod reply;
+pub mod signal;
+pub mod stored;
+pub mod stream;
+
+pub use agent::Agent;
+pub use cli::Cli;
+pub use eventually::{PATIENCE, eventually};
+pub use host::{Host, HostBuilder};
+pub use message::Message;
+pub use nats::Nats;
+pub use reply::Reply;

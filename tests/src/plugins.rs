@@ -1,0 +1,31 @@
+//! Where the built programs under test are. It must not build them: `cargo xtask test` does.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+
+/// The service's binary.
+pub fn service_binary() -> Result<PathBuf> {
+    located("AGENT_SERVICE_BIN", "target/debug/agent-service")
+}
+
+/// A plugin by its domain: `agent`, `counter`.
+pub fn plugin(domain: &str) -> Result<PathBuf> {
+    let file = located("AGENT_PLUGINS", "target/plugins")?.join(format!("{domain}.wasm"));
+    ensure!(file.exists(), "{} is missing: run `cargo xtask test`, which builds it", file.display());
+    Ok(file)
+}
+
+/// A file of this crate.
+pub fn own_file(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn located(variable: &str, default: &str) -> Result<PathBuf> {
+    let path = match std::env::var_os(variable) {
+        Some(path) => PathBuf::from(path),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(default),
+    };
+    ensure!(path.exists(), "{} is missing: run `cargo xtask test`, which builds it", path.display());
+    Ok(path)
+}

@@ -1,0 +1,49 @@
+//! A domain has one home: an append that another stream acknowledges too, beyond a leaf node,
+//! ends the service of that domain. It must not test leaf nodes that are set up as they should be.
+
+use anyhow::{Result, ensure};
+use async_nats::ConnectOptions;
+use serde_json::json;
+use tests::{Agent, Host, Nats, PATIENCE, eventually};
+use xtask::nats_server::{NatsServer, free_port};
+
+/// A hub that captures the events of its leaf, and the leaf.
+async fn hub_and_leaf() -> Result<(Nats, Nats)> {
+    let port = free_port()?;
+    let hub = NatsServer::builder()
+        .jetstream_settings("domain: hub")
+        .settings(&format!("leafnodes {{ listen: \"127.0.0.1:{port}\" }}"))
+        .start()?;
+    let leaf = NatsServer::builder()
+        .jetstream_settings("domain: leaf")
+        .settings(&format!("leafnodes {{ remotes: [ {{ url: \"nats-leaf://127.0.0.1:{port}\" }} ] }}"))
+        .start()?;
+    let hub = Nats::connect_in_domain(hub, ConnectOptions::new(), "hub").await?;
+    let leaf = Nats::connect_in_domain(leaf, ConnectOptions::new(), "leaf").await?;
+    hub.create_stream(&json!({"name": "COPY_AT_HUB", "subjects": ["agent.events.>"], "storage": "file"})).await?;
+    eventually("the leaf knows what the hub wants", async || {
+        let reply = leaf.jetstream_api_of("hub", "STREAM.INFO.COPY_AT_HUB", &json!({})).await?;
+        ensure!(reply["config"]["name"] == "COPY_AT_HUB", "{reply}");
+        Ok(())
+    })
+    .await?;
+    Ok((hub, leaf))
+}
+
+#[tokio::test]
+async fn an_append_that_a_second_stream_acknowledges_ends_the_service_of_the_domain() -> Result<()> {
+    let (hub, leaf) = hub_and_leaf().await?;
+    let host = Host::builder(&leaf)?.env("NATS_JS_DOMAIN", "leaf").start(&leaf).await?;
+
+    eventually("the domain is no longer served", async || {
+        let reply = leaf.try_ask(Agent::new().deploy(), PATIENCE).await?;
+        match reply {
+            None => Ok(()),
+            Some(reply) => reply.error("unavailable").map(|_| ()),
+        }
+    })
+    .await?;
+
+    ensure!(hub.stream_messages("COPY_AT_HUB").await? >= 1, "the hub has stored nothing, so nothing was tested");
+    host.logs(&["error", "COPY_AT_HUB"]).await
+}
