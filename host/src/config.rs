@@ -161,16 +161,30 @@ pub struct File {
 /// [`SettingsError`]: a help text to print, or what is wrong and where.
 pub fn parse<P: CommandFactory + FromArgMatches>(args: impl IntoIterator<Item = OsString>) -> Result<P, SettingsError> {
     let mut args: Vec<OsString> = args.into_iter().collect();
-    if let Some(path) = file::path_in(&args).or_else(|| std::env::var_os("CONFIG_FILE").filter(|p| !p.is_empty())) {
-        let flags = file::as_flags(&P::command(), path.as_ref(), &args).map_err(SettingsError::File)?;
+    let command = P::command();
+    let file = file::path_in(&args).or_else(|| std::env::var_os("CONFIG_FILE").filter(|path| !path.is_empty()));
+    let mut from_file = Vec::new();
+    if let Some(path) = &file {
+        from_file = file::as_flags(&command, path.as_ref(), &args).map_err(SettingsError::File)?;
         let program = args.len().min(1);
-        args.splice(program..program, flags);
+        args.splice(program..program, from_file.iter().map(OsString::from));
     }
-    let parsed = P::command().try_get_matches_from(args).and_then(|matches| P::from_arg_matches(&matches));
-    parsed.map_err(|error| SettingsError::of(&P::command(), error))
+    let parsed = command.clone().try_get_matches_from(args).and_then(|matches| P::from_arg_matches(&matches));
+    parsed.map_err(|error| match SettingsError::of(&command, error) {
+        SettingsError::Value { setting, flag, value, why } if from_file.contains(&format!("--{flag}={value}")) => {
+            let why = format!("{why} (in {})", file.unwrap_or_default().display());
+            SettingsError::Value { setting, flag, value, why }
+        }
+        other => other,
+    })
 }
 
 impl Connection {
+    /// The JetStream domain, empty for the server's own.
+    pub fn js_domain(&self) -> &str {
+        self.nats_js_domain.as_deref().unwrap_or_default()
+    }
+
     /// Checks what no single value shows.
     ///
     /// # Errors
@@ -216,6 +230,8 @@ pub enum SettingsError {
     Value {
         /// The setting's name in the environment.
         setting: String,
+        /// Its name as a flag.
+        flag: String,
         /// The value.
         value: String,
         /// What is wrong with it, and what it takes.
@@ -244,7 +260,7 @@ impl SettingsError {
             Some(ContextValue::Strings(valid)) => format!("it takes {}", valid.join(" or ")),
             _ => std::error::Error::source(&error).map_or_else(|| "it cannot be read".to_owned(), ToString::to_string),
         };
-        Self::Value { setting, value, why }
+        Self::Value { setting, flag: flag.to_owned(), value, why }
     }
 }
 
@@ -252,7 +268,7 @@ impl fmt::Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CommandLine(error) => error.fmt(f),
-            Self::Value { setting, value, why } => write!(f, "setting {setting} cannot be `{value}`: {why}"),
+            Self::Value { setting, value, why, .. } => write!(f, "setting {setting} cannot be `{value}`: {why}"),
             Self::Contradiction(why) => f.write_str(why),
             Self::File(error) => error.fmt(f),
         }

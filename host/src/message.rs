@@ -219,8 +219,10 @@ impl Failure {
 
     /// An invalid request, with the field at fault (empty for the whole).
     pub fn invalid(field: &str, message: impl Into<String>) -> Self {
-        let field = (!field.is_empty()).then(|| field.to_owned());
-        Self { field, ..Self::new(Code::Invalid, message) }
+        let message = message.into();
+        // People read the message alone, so it names the field as well.
+        let message = if message.contains(field) { message } else { format!("`{field}`: {message}") };
+        Self { field: (!field.is_empty()).then(|| field.to_owned()), ..Self::new(Code::Invalid, message) }
     }
 
     /// The same, about this aggregate at this version.

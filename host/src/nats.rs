@@ -34,11 +34,12 @@ pub async fn connect(settings: &Connection, name: &str) -> Result<Client, NatsEr
         if is_final(&error) {
             return Err(NatsError::Refused { url: settings.nats_url.clone(), why: causes(&error) });
         }
-        if Instant::now() + delay >= give_up {
+        let left = give_up.saturating_duration_since(Instant::now());
+        if left.is_zero() {
             return Err(NatsError::Unreachable { url: settings.nats_url.clone(), why: causes(&error) });
         }
         tracing::warn!(url = settings.nats_url, error = causes(&error), "NATS cannot be reached yet");
-        tokio::time::sleep(delay).await;
+        tokio::time::sleep(delay.min(left)).await;
         delay = (delay * 2).min(DELAY_MAX);
     }
 }
@@ -152,7 +153,9 @@ pub enum NatsError {
         why: String,
     },
     /// Nothing answers.
-    #[error("NATS at {url} cannot be reached ({why}): is nats-server running there? NATS_URL names another")]
+    #[error(
+        "NATS at {url} cannot be reached ({why}): is nats-server running there? NATS_URL names another, NATS_CONNECT_TIMEOUT says how long to try"
+    )]
     Unreachable {
         /// The servers.
         url: String,

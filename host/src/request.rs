@@ -11,9 +11,9 @@ use crate::name::{Address, AggregateId, header, printable};
 /// Longest command id, correlation id or actor in bytes: they are stored with every event.
 pub const HEADER_BYTES_MAX: usize = 256;
 /// Most events in one page of a history.
-pub const HISTORY_LIMIT_MAX: usize = 1_000;
+pub const HISTORY_LIMIT_MAX: u64 = 1_000;
 /// Events in a page where the client names no limit.
-const HISTORY_LIMIT: usize = 100;
+const HISTORY_LIMIT: u64 = 100;
 
 /// How a request looks up its headers: the value of a name, where it is there.
 pub type Headers<'a> = dyn Fn(&str) -> Option<&'a str> + 'a;
@@ -54,7 +54,7 @@ fn command<'a>(
         return Err(Failure::invalid("", format!("unknown verb `{}`: the domain takes {known}", printable(verb))));
     };
     let payload_id = id_in_object(&payload, &domain.id_field)?;
-    let id = agreed_id(subject_id, payload_id.as_deref(), domain)?;
+    let id = agreed(subject_id, payload_id.as_deref(), &domain.id_field, domain)?;
     let expected_version = match headers(header::EXPECTED_VERSION) {
         None => None,
         Some(text) => Some(text.parse().map_err(|_| {
@@ -80,67 +80,60 @@ fn command<'a>(
     })
 }
 
-#[derive(serde::Deserialize)]
-struct StateQuery {
-    id: Option<String>,
-    at_version: Option<u64>,
-}
-
-#[derive(serde::Deserialize)]
-struct HistoryQuery {
-    id: Option<String>,
-    after: Option<u64>,
-    limit: Option<u64>,
-}
-
 fn query(subject_id: Option<&str>, name: &str, payload: &[u8], domain: &Description) -> Result<Query, Failure> {
-    // An empty payload asks for the defaults, where the subject has the id.
-    let payload = if payload.is_empty() { b"{}" } else { payload };
+    let asked = Fields::read(payload)?;
+    let id = agreed(subject_id, asked.text("id")?, "id", domain)?;
+    let fault = |field, message: String| Err(Failure::invalid(field, message).about(&id));
     match name {
-        "state" => {
-            let asked: StateQuery = object(payload)?;
-            let id = agreed_query_id(subject_id, asked.id.as_deref(), domain)?;
-            if asked.at_version == Some(0) {
-                let message = "at_version is 0: versions count from 1";
-                return Err(Failure::invalid("at_version", message).about(&id));
-            }
-            Ok(Query::State { id, at_version: asked.at_version })
-        }
+        "state" => match asked.number("at_version")? {
+            Some(0) => fault("at_version", "at_version is 0: versions count from 1".into()),
+            at_version => Ok(Query::State { id, at_version }),
+        },
         "history" => {
-            let asked: HistoryQuery = object(payload)?;
-            let id = agreed_query_id(subject_id, asked.id.as_deref(), domain)?;
-            let limit = match asked.limit {
-                None => HISTORY_LIMIT,
-                Some(limit) => {
-                    usize::try_from(limit).ok().filter(|l| (1..=HISTORY_LIMIT_MAX).contains(l)).ok_or_else(|| {
-                        Failure::invalid("limit", format!("limit is {limit}: it takes 1 to {HISTORY_LIMIT_MAX}"))
-                            .about(&id)
-                    })?
-                }
-            };
-            Ok(Query::History { id, after: asked.after.unwrap_or(0), limit })
+            let limit = asked.number("limit")?.unwrap_or(HISTORY_LIMIT);
+            if !(1..=HISTORY_LIMIT_MAX).contains(&limit) {
+                return fault("limit", format!("limit is {limit}: it takes 1 to {HISTORY_LIMIT_MAX}"));
+            }
+            let after = asked.number("after")?.unwrap_or(0);
+            Ok(Query::History { id, after, limit: usize::try_from(limit).unwrap_or(usize::MAX) })
         }
-        other => {
-            Err(Failure::invalid("", format!("unknown query `{}`: there are state and history", printable(other))))
-        }
+        other => fault("", format!("unknown query `{}`: there are state and history", printable(other))),
     }
 }
 
-fn object<T: serde::de::DeserializeOwned>(payload: &[u8]) -> Result<T, Failure> {
-    if payload.first() != Some(&b'{') {
-        // A sequence would otherwise be read as the fields in order.
-        return Err(Failure::invalid("", "the payload is no JSON object"));
+/// The fields of a query, all of which may be missing.
+struct Fields(serde_json::Map<String, serde_json::Value>);
+
+impl Fields {
+    /// Reads them; an empty payload has none.
+    fn read(payload: &[u8]) -> Result<Self, Failure> {
+        if payload.is_empty() {
+            return Ok(Self(serde_json::Map::new()));
+        }
+        match serde_json::from_slice(payload) {
+            Ok(serde_json::Value::Object(fields)) => Ok(Self(fields)),
+            Ok(_) => Err(Failure::invalid("", "the payload is no JSON object")),
+            Err(error) => Err(Failure::invalid("", format!("the payload is not JSON: {error}"))),
+        }
     }
-    serde_json::from_slice(payload)
-        .map_err(|error| Failure::invalid("", format!("the payload cannot be read: {error}")))
-}
 
-fn agreed_query_id(subject: Option<&str>, payload: Option<&str>, domain: &Description) -> Result<AggregateId, Failure> {
-    agreed(subject, payload, "id", domain)
-}
+    fn number(&self, field: &str) -> Result<Option<u64>, Failure> {
+        match self.0.get(field) {
+            None | Some(serde_json::Value::Null) => Ok(None),
+            Some(value) => match value.as_u64() {
+                Some(number) => Ok(Some(number)),
+                None => Err(Failure::invalid(field, format!("{field} is no whole number from 0 on"))),
+            },
+        }
+    }
 
-fn agreed_id(subject: Option<&str>, payload: Option<&str>, domain: &Description) -> Result<AggregateId, Failure> {
-    agreed(subject, payload, &domain.id_field, domain)
+    fn text(&self, field: &str) -> Result<Option<&str>, Failure> {
+        match self.0.get(field) {
+            None | Some(serde_json::Value::Null) => Ok(None),
+            Some(serde_json::Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(Failure::invalid(field, format!("{field} is no string"))),
+        }
+    }
 }
 
 /// The aggregate's id from subject and payload, which must not differ.

@@ -88,7 +88,7 @@ impl Host {
         let loading = tokio::task::spawn_blocking(move || load_directory(&engine, &directory));
         let client = nats::connect(connection, SERVICE).await?;
         let context = jetstream(client.clone(), connection);
-        let server = check_server(&client, &context).await?;
+        let server = check_server(&client, &context, connection.js_domain()).await?;
         tracing::info!(server = server.version, js_domain = server.domain, "NATS connected");
         let registry = loading.await.map_err(|error| ServeError::Plugins(error.to_string()))?;
 
@@ -243,9 +243,9 @@ impl DomainStart<'_> {
 
 /// JetStream as the connection settings name it.
 pub fn jetstream(client: Client, connection: &Connection) -> Context {
-    match connection.nats_js_domain.as_deref() {
-        Some(domain) if !domain.is_empty() => jetstream::with_domain(client, domain),
-        _ => jetstream::new(client),
+    match connection.js_domain() {
+        "" => jetstream::new(client),
+        domain => jetstream::with_domain(client, domain),
     }
 }
 

@@ -12,7 +12,7 @@ use futures::StreamExt;
 use serde_json::Value;
 use xtask::nats_server::NatsServer;
 
-use crate::eventually::PATIENCE;
+use crate::eventually::{PATIENCE, eventually};
 use crate::message::Message;
 use crate::reply::Reply;
 
@@ -72,8 +72,14 @@ impl Nats {
     }
 
     /// Kills the server and starts it again on the same port and store.
-    pub fn restart_server(&self) -> Result<()> {
-        self.server()?.restart()
+    /// Comes back once the test's own connection stands again: a request sent into the old one
+    /// would be lost without a sign.
+    pub async fn restart_server(&self) -> Result<()> {
+        self.server()?.restart()?;
+        eventually("the test's connection is back", async || {
+            Ok(tokio::time::timeout(PING_ROUND, self.client.flush()).await??)
+        })
+        .await
     }
 
     /// The server, to be killed, paused and resumed.

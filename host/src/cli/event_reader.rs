@@ -14,6 +14,9 @@ use super::CliError;
 
 /// How long the next message may take that the server says is there.
 const NEXT_MESSAGE_MAX: Duration = Duration::from_secs(5);
+/// How long one request for events stands. A consumer that was lost with its server is missed
+/// after about as long.
+const PULL_MAX: Duration = Duration::from_secs(5);
 /// How long to wait before a stream that was lost is opened again.
 const REOPEN_DELAY: Duration = Duration::from_secs(1);
 
@@ -119,6 +122,7 @@ async fn open(context: &Context, selection: &Selection, after: u64) -> Result<(O
     let config = OrderedConfig {
         filter_subject: selection.subjects.clone(),
         headers_only: selection.headers_only,
+        max_expires: PULL_MAX,
         deliver_policy: match after {
             0 => DeliverPolicy::All,
             after => DeliverPolicy::ByStartSequence { start_sequence: after + 1 },

@@ -47,9 +47,8 @@ pub(super) fn inspect(inspect: Inspect, service: &Service) -> Result<Exit, CliEr
         error => CliError::Invalid(format!("{file} is no plugin: {error}")),
     })?;
     let output = inspect.output.open();
-    let document = document(&plugin);
     if output.is_json() {
-        output.document(document.to_string().as_bytes())?;
+        output.document(document(&plugin).to_string().as_bytes())?;
     } else {
         output.text(&in_words(&plugin))?;
     }

@@ -87,11 +87,8 @@ impl Reply {
         if !reason.is_empty() {
             let _ = write!(text, "  {NAME}{reason}{NAME:#}");
         }
-        let (field, message) = (self.text_at("field"), self.text_at("message"));
-        let _ = match field.as_str() {
-            "" => write!(text, "  {message}"),
-            field => write!(text, "  {NAME}{field}{NAME:#}: {message}"),
-        };
+        // The message names the field at fault, where there is one.
+        let _ = write!(text, "  {}", self.text_at("message"));
         let id = self.text_at("id");
         if !id.is_empty() {
             let _ = write!(text, "\n    {ASIDE}{id}");
@@ -170,7 +167,7 @@ mod tests {
         let reply = Reply::from(Failure::invalid("metadata.name", "is empty"));
         assert_eq!(reply.exit(), Exit::Invalid);
         insta::assert_snapshot!(plain(&reply.failure_in_words()), @r"
-        invalid  metadata.name: is empty
+        invalid  `metadata.name`: is empty
             the same again would not help
         ");
     }

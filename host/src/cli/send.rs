@@ -54,7 +54,8 @@ pub(super) async fn run(send: Send, connection: &Connection) -> Result<Exit, Cli
     let reply = Client::connect(connection).await?.ask(question).await?;
     let exit = reply.print(output, Reply::accepted_in_words)?;
     // Nobody can send it again under an id that nobody was told.
-    if reply.is_retryable() && send.msg_id.is_none() {
+    let told = String::from_utf8_lossy(reply.bytes()).contains(&command_id);
+    if reply.is_retryable() && send.msg_id.is_none() && !told {
         remark(&format!("to send the same command again: --msg-id {command_id}"));
     }
     Ok(exit)

@@ -62,8 +62,8 @@ pub(super) async fn upgrade(
     let domain = Name::new(&asked.domain).map_err(CliError::failed)?;
     let stream = asked.stream.of(&domain, service);
     let client = Client::connect(connection).await?;
-    check_server(client.nats(), &client.jetstream).await.map_err(|error| match error {
-        ServerError::NoJetStream(_) => CliError::Unavailable(error.to_string()),
+    check_server(client.nats(), &client.jetstream, connection.js_domain()).await.map_err(|error| match error {
+        ServerError::NoJetStream(_) | ServerError::NoDomain { .. } => CliError::Unavailable(error.to_string()),
         ServerError::TooOld(_) | ServerError::Refused(_) => CliError::failed(error),
     })?;
     let layout = match asked.layout {

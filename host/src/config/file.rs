@@ -65,7 +65,7 @@ pub(super) fn path_in(args: &[OsString]) -> Option<OsString> {
 }
 
 /// The file's settings as flags, without those that `args` or the environment have.
-pub(super) fn as_flags(command: &Command, path: &Path, args: &[OsString]) -> Result<Vec<OsString>, FileError> {
+pub(super) fn as_flags(command: &Command, path: &Path, args: &[OsString]) -> Result<Vec<String>, FileError> {
     let text = std::fs::read_to_string(path).map_err(|source| FileError::Unreadable { path: path.into(), source })?;
     let table: Table = text.parse().map_err(|error: toml::de::Error| FileError::NotToml {
         path: path.into(),
@@ -85,7 +85,7 @@ pub(super) fn as_flags(command: &Command, path: &Path, args: &[OsString]) -> Res
         });
         let in_environment = setting.get_env().is_some_and(|name| std::env::var_os(name).is_some());
         if !given && !in_environment {
-            flags.push(format!("{flag}={value}").into());
+            flags.push(format!("{flag}={value}"));
         }
     }
     Ok(flags)

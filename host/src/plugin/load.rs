@@ -100,7 +100,7 @@ pub enum LoadError {
         max: usize,
     },
     /// No WebAssembly at all.
-    #[error("it is no WebAssembly file: build the plugin with `cargo build --target wasm32-wasip2`")]
+    #[error("it is no WebAssembly component: build the plugin with `cargo build --target wasm32-wasip2`")]
     NotWasm,
     /// A core module.
     #[error("it is a WebAssembly module, not a component: build the plugin with `cargo build --target wasm32-wasip2`")]

@@ -52,10 +52,23 @@ impl Pipeline {
         match outcome {
             Ok(outcome) => Reply::Ok(outcome),
             Err(failure) => {
-                if failure.code == Code::PluginFailed {
-                    tracing::error!(domain = %self.domain, aggregate = %request.id(), error = failure.message, "plugin failed");
-                }
+                self.log(request.id(), &failure);
                 Reply::Error(failure)
+            }
+        }
+    }
+
+    /// One line per request that was not done, as loud as it matters to an operator.
+    fn log(&self, id: &AggregateId, failure: &Failure) {
+        let (domain, error) = (&self.domain, &failure.message);
+        match failure.code {
+            Code::PluginFailed => tracing::error!(%domain, aggregate = %id, error, "plugin failed"),
+            Code::Unavailable | Code::Timeout | Code::Overloaded => {
+                tracing::warn!(%domain, aggregate = %id, code = failure.code.as_str(), error, "request not done");
+            }
+            Code::Invalid => tracing::info!(%domain, aggregate = %id, error, "invalid request"),
+            Code::Rejected | Code::NotFound | Code::Expired | Code::Conflict => {
+                tracing::debug!(%domain, aggregate = %id, code = failure.code.as_str(), error, "request refused");
             }
         }
     }

@@ -67,8 +67,13 @@ async fn json_that_is_no_object_is_invalid() -> Result<()> {
 #[tokio::test]
 async fn deeply_nested_json_is_invalid() -> Result<()> {
     all_invalid(|agent| {
-        let deep = format!(r#"{{"agent_id":"{}","x":{}{}}}"#, agent.id, "[".repeat(100_000), "]".repeat(100_000));
-        vec![(raw("activate", deep), "")]
+        let deep = format!(
+            r#"{{"agent_id":"{}","changes":{{"x":{}{}}}}}"#,
+            agent.id,
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
+        vec![(raw("update_configuration", deep), "")]
     })
     .await
 }

@@ -273,7 +273,7 @@ async fn plugin_inspect_of_a_stranger_names_file_and_cause() -> Result<()> {
     std::fs::write(file.path(), b"\0asm\x0d\0\x01\0")?;
     let path = file.path().to_str().context("a path in UTF-8")?;
 
-    let output = Cli::new(&nats).run(&["plugin", "inspect", path]).await?.exit(1)?;
+    let output = Cli::new(&nats).run(&["plugin", "inspect", path]).await?.exit(2)?;
 
     ensure!(output.stderr.contains(path) && output.stderr.contains("agent-service:domain"), "{output:?}");
     Ok(())

@@ -12,7 +12,7 @@ async fn a_host_goes_on_by_itself_after_the_server_was_killed() -> Result<()> {
     let agent = Agent::new();
     nats.ask(agent.deploy()).await?.ok()?;
 
-    nats.restart_server()?;
+    nats.restart_server().await?;
 
     eventually("the service answers again", async || {
         nats.ask(agent.set("key", 1).msg_id("after the outage")).await?.ok()
@@ -54,7 +54,7 @@ async fn commands_in_flight_when_the_server_dies_count_once_or_not_at_all() -> R
             waiting.push((agent, number, id));
         }
     }
-    nats.restart_server()?;
+    nats.restart_server().await?;
 
     for (agent, number, id) in waiting {
         let command = agent.set(&format!("key-{number}"), 1).msg_id(&id);
@@ -80,9 +80,9 @@ async fn a_server_killed_under_load_loses_no_ok() -> Result<()> {
             Ok(())
         })
         .await?;
-        nats.restart_server()
+        nats.restart_server().await
     };
-    let (sent, restarted) = tokio::join!(load(&nats, &agents, 4, 60), restart);
+    let (sent, restarted) = tokio::join!(load(&nats, &agents, 4, 30), restart);
     restarted?;
     let mut sent = sent?;
 

@@ -22,7 +22,7 @@ pub struct ServerFacts {
 ///
 /// # Errors
 /// [`ServerError`] names what is missing and the remedy.
-pub async fn check_server(client: &Client, context: &Context) -> Result<ServerFacts, ServerError> {
+pub async fn check_server(client: &Client, context: &Context, js_domain: &str) -> Result<ServerFacts, ServerError> {
     let version = client.server_info().version;
     if parse(&version).is_none_or(|found| found < VERSION_MIN) {
         return Err(ServerError::TooOld(version));
@@ -32,7 +32,12 @@ pub async fn check_server(client: &Client, context: &Context) -> Result<ServerFa
         Err(error) if error.is(code::JETSTREAM_NOT_ENABLED) || error.is(code::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT) => {
             return Err(ServerError::NoJetStream(error.to_string()));
         }
-        Err(error @ ApiError::Unreachable(_)) => return Err(ServerError::NoJetStream(error.to_string())),
+        Err(error @ ApiError::Unreachable(_)) if js_domain.is_empty() => {
+            return Err(ServerError::NoJetStream(error.to_string()));
+        }
+        Err(error @ ApiError::Unreachable(_)) => {
+            return Err(ServerError::NoDomain { domain: js_domain.to_owned(), why: error.to_string() });
+        }
         Err(error) => return Err(ServerError::Refused(error.to_string())),
     };
     let domain = account.get("domain").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -56,6 +61,16 @@ pub enum ServerError {
         "the NATS server offers no JetStream ({0}): start nats-server with `-js`, enable it for the account, or name its domain with NATS_JS_DOMAIN"
     )]
     NoJetStream(String),
+    /// No JetStream in the domain that the settings name.
+    #[error(
+        "no JetStream domain `{domain}` answers ({why}): NATS_JS_DOMAIN must name one that this server has or reaches"
+    )]
+    NoDomain {
+        /// The domain.
+        domain: String,
+        /// Why.
+        why: String,
+    },
     /// The account may not ask.
     #[error("{0}")]
     Refused(String),
