@@ -1,6 +1,9 @@
 //! The bus: a domain's commands and queries from NATS to its shards, and replies back. Knows
 //! the wire and nothing of what requests lead to.
 
+pub mod discovery;
+mod endpoint;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,8 +13,8 @@ use futures::{FutureExt, StreamExt};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+pub use self::endpoint::Endpoint;
 use crate::domain::Description;
-use crate::endpoint::Endpoint;
 use crate::message::{Code, Failure, Reply};
 use crate::metrics::Metrics;
 use crate::name::{Address, Name, Subjects, abuses_reply, header};
@@ -49,7 +52,7 @@ impl Lane {
         shards: Shards,
         stop: watch::Receiver<bool>,
         misplaced: watch::Receiver<Option<String>>,
-    ) -> Result<JoinHandle<Shards>, async_nats::SubscribeError> {
+    ) -> Result<JoinHandle<Shards>, BusError> {
         let subjects = Subjects::new(&self.description.domain);
         let commands = self.client.queue_subscribe(subjects.commands(), self.queue_group.clone()).await?;
         let queries = self.client.queue_subscribe(subjects.queries(), self.queue_group.clone()).await?;
@@ -114,7 +117,7 @@ impl Lane {
         let (responder, failure): (Box<dyn Responder>, Failure) = match read {
             Ok(request) => match shards.submit(Job { request, responder }) {
                 Ok(()) => return,
-                Err((job, failure)) => (job.responder, failure),
+                Err(undelivered) => (undelivered.job.responder, undelivered.failure),
             },
             Err(failure) => {
                 tracing::info!(subject = subject.as_str(), error = failure.message, "invalid request");
@@ -126,6 +129,11 @@ impl Lane {
         responder.respond(reply).await;
     }
 }
+
+/// The client is closed, so nothing can be subscribed to.
+#[derive(Debug, thiserror::Error)]
+#[error("NATS subscription failed: {0}")]
+pub struct BusError(#[from] async_nats::SubscribeError);
 
 /// Completes when the lane must close; never where neither can say so any more.
 async fn ended(stop: &mut watch::Receiver<bool>, misplaced: &mut watch::Receiver<Option<String>>) {

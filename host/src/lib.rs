@@ -4,28 +4,27 @@
 
 pub mod clock;
 pub mod config;
+pub mod logging;
+pub mod message;
+pub mod metrics;
 pub mod name;
 
 pub mod domain;
-pub mod message;
-pub mod metrics;
-pub mod request;
 
 pub mod event;
 pub mod remembered;
+pub mod request;
 pub mod snapshot;
 
 pub mod store;
 
 pub mod shard;
 
-pub mod bus;
-pub mod discovery;
-pub mod endpoint;
 pub mod nats;
+
+pub mod bus;
 pub mod plugin;
 
-pub mod logging;
 pub mod registry;
 pub mod serve;
 

@@ -260,7 +260,7 @@ impl Subjects {
 
     /// The aggregate id in an event's subject.
     pub fn event_aggregate(subject: &str) -> Option<&str> {
-        subject.splitn(4, '.').nth(2)
+        subject.split('.').nth(2)
     }
 
     /// Reads a request's subject; `None` for one that has another shape.

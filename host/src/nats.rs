@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
+pub use async_nats::Client;
+use async_nats::jetstream;
+pub use async_nats::jetstream::Context as JetStream;
+use async_nats::{ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use tokio::time::Instant;
 
 use crate::config::Connection;
@@ -41,6 +44,14 @@ pub async fn connect(settings: &Connection, name: &str) -> Result<Client, NatsEr
         tracing::warn!(url = settings.nats_url, error = causes(&error), "NATS cannot be reached yet");
         tokio::time::sleep(delay.min(left)).await;
         delay = (delay * 2).min(DELAY_MAX);
+    }
+}
+
+/// JetStream as the connection settings name it.
+pub fn jetstream(client: Client, connection: &Connection) -> JetStream {
+    match connection.js_domain() {
+        "" => jetstream::new(client),
+        domain => jetstream::with_domain(client, domain),
     }
 }
 

@@ -56,6 +56,14 @@ pub struct Job {
     pub responder: Box<dyn Responder>,
 }
 
+/// A job that no shard takes, and the failure to answer it with.
+pub struct Undelivered {
+    /// The job.
+    pub job: Job,
+    /// Why it is not taken.
+    pub failure: Failure,
+}
+
 /// What a shard needs to serve a domain.
 #[derive(Clone)]
 pub struct Service {
@@ -115,18 +123,17 @@ impl Shards {
     /// Hands a request to the shard of its aggregate.
     ///
     /// # Errors
-    /// The job comes back with the failure to answer it with: `overloaded` where the mailbox
-    /// is full, `unavailable` where the shard is gone.
-    pub fn submit(&self, job: Job) -> Result<(), (Job, Failure)> {
+    /// [`Undelivered`]: `overloaded` where the mailbox is full, `unavailable` where the shard is gone.
+    pub fn submit(&self, job: Job) -> Result<(), Box<Undelivered>> {
         let at = self.hasher.hash_one(job.request.id()) as usize % self.mailboxes.len();
         self.mailboxes[at].try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(job) => {
                 let failure = overloaded(job.request.id());
-                (job, failure)
+                Box::new(Undelivered { job, failure })
             }
             mpsc::error::TrySendError::Closed(job) => {
                 let failure = Failure::new(Code::Unavailable, "the service is stopping").about(job.request.id());
-                (job, failure)
+                Box::new(Undelivered { job, failure })
             }
         })
     }

@@ -25,7 +25,11 @@ pub(crate) const AGENT: Plugin = Plugin { package: "plugin-agent", built_as: "pl
 pub(crate) const COUNTER: Plugin =
     Plugin { package: "plugin-counter", built_as: "plugin_counter.wasm", file: "counter.wasm" };
 
-const PLUGINS: &[Plugin] = &[AGENT, COUNTER];
+/// Does on request what a plugin must not do: for tests, never shipped.
+const MISBEHAVE: Plugin =
+    Plugin { package: "plugin-misbehave", built_as: "plugin_misbehave.wasm", file: "misbehave.wasm" };
+
+const PLUGINS: &[Plugin] = &[AGENT, COUNTER, MISBEHAVE];
 
 /// How the host is built.
 #[derive(Clone, Copy)]

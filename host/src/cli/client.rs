@@ -16,7 +16,6 @@ use crate::logging;
 use crate::message::{Code, Failure};
 use crate::name::{AggregateId, Name, header};
 use crate::nats::{self, NatsError};
-use crate::serve;
 
 /// Longest time that an answer may be waited for.
 const REPLY_TIMEOUT_MAX: Duration = Duration::from_secs(3_600);
@@ -62,7 +61,7 @@ impl Client {
         })?;
         // From here on a lost connection or a missing permission is told as it happens.
         logging::start("warn", crate::config::LogFormat::Text);
-        Ok(Self { jetstream: serve::jetstream(nats.clone(), connection), nats })
+        Ok(Self { jetstream: nats::jetstream(nats.clone(), connection), nats })
     }
 
     /// The connection itself.

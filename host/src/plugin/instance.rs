@@ -136,7 +136,7 @@ impl Instance for WasmInstance {
         let restored = self.call(|exports, store| {
             exports.agent_service_domain_aggregates().aggregate().call_restore(store, id.as_str(), state_schema, state)
         })?;
-        Ok(restored.map(|aggregate| self.keep(aggregate)).map_err(|refusal| cut(refusal)))
+        Ok(restored.map(|aggregate| self.keep(aggregate)).map_err(cut))
     }
 
     fn decide(

@@ -30,7 +30,7 @@ impl Pipeline {
         let mut live = match (snapshot, head) {
             (None, None) => Live::create(&self.instances, id).map_err(|e| failed(id, e))?,
             (None, Some(head)) => self.replay(id, head).await?,
-            (Some(snapshot), head) => self.from_snapshot(id, &snapshot, revision, head).await?,
+            (Some(snapshot), head) => self.resume(id, &snapshot, revision, head).await?,
         };
         live.snapshot_revision = revision;
         Ok(live)
@@ -58,7 +58,7 @@ impl Pipeline {
         }
     }
 
-    async fn from_snapshot(
+    async fn resume(
         &self,
         id: &AggregateId,
         snapshot: &Snapshot,

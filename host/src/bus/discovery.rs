@@ -12,9 +12,10 @@ use futures::stream::select_all;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
+use super::BusError;
+use super::endpoint::Endpoint;
 use crate::clock::Timestamp;
 use crate::domain::Description;
-use crate::endpoint::Endpoint;
 use crate::message::Code;
 use crate::metrics::Metrics;
 use crate::name::SERVICE;
@@ -46,7 +47,7 @@ impl Service {
     ///
     /// # Errors
     /// Where the client is closed.
-    pub async fn announce(self, client: Client) -> Result<JoinHandle<()>, async_nats::SubscribeError> {
+    pub async fn announce(self, client: Client) -> Result<JoinHandle<()>, BusError> {
         let mut subscriptions = Vec::new();
         for verb in ["PING", "INFO", "STATS"] {
             for subject in
