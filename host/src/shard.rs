@@ -7,8 +7,8 @@ mod live;
 mod load;
 mod pipeline;
 mod query;
-//#[cfg(test)]
-//mod tests;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -20,7 +20,7 @@ use futures::StreamExt;
 use futures::future::{BoxFuture, LocalBoxFuture};
 use futures::stream::FuturesUnordered;
 use hashlink::LinkedHashMap;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use self::instances::Instances;
 use self::live::Live;
@@ -94,7 +94,6 @@ pub struct Shards {
     mailboxes: Vec<mpsc::Sender<Job>>,
     threads: Vec<JoinHandle<()>>,
     hasher: RandomState,
-    stopping: watch::Sender<bool>,
 }
 
 impl Shards {
@@ -103,21 +102,20 @@ impl Shards {
     /// # Errors
     /// Where the system gives no thread.
     pub fn start(service: &Service, count: usize) -> std::io::Result<Self> {
-        let (stopping, stop) = watch::channel(false);
         let capacity = service.cache_capacity.div_ceil(count).max(1);
         let (mut mailboxes, mut threads) = (Vec::new(), Vec::new());
         for n in 0..count {
             let (sender, mailbox) = mpsc::channel(MAILBOX_MAX);
-            let (service, stop) = (service.clone(), stop.clone());
+            let service = service.clone();
             let thread = std::thread::Builder::new().name(format!("{}-{n}", service.domain));
             threads.push(thread.spawn(move || {
                 let _end = EndOnPanic;
                 let shard = Shard::new(service, capacity);
-                futures::executor::block_on(shard.run(mailbox, stop));
+                futures::executor::block_on(shard.run(mailbox));
             })?);
             mailboxes.push(sender);
         }
-        Ok(Self { mailboxes, threads, hasher: RandomState::new(), stopping })
+        Ok(Self { mailboxes, threads, hasher: RandomState::new() })
     }
 
     /// Hands a request to the shard of its aggregate.
@@ -141,7 +139,6 @@ impl Shards {
     /// Lets every shard finish what it has, leave its snapshots and end. Blocks until then.
     pub fn stop(self) {
         drop(self.mailboxes);
-        let _ = self.stopping.send(true);
         for thread in self.threads {
             // A panic would have ended the process.
             let _ = thread.join();
@@ -173,6 +170,8 @@ type Running = FuturesUnordered<LocalBoxFuture<'static, Finished>>;
 struct Finished {
     id: AggregateId,
     live: Option<Live>,
+    /// Whether it was on its way out of memory.
+    left: bool,
 }
 
 struct Shard {
@@ -181,6 +180,8 @@ struct Shard {
     idle: LinkedHashMap<AggregateId, Live>,
     /// Aggregates at work, with the requests that wait for them.
     busy: HashMap<AggregateId, VecDeque<Job>>,
+    /// How many of the busy ones are on their way out of memory.
+    leaving: usize,
     capacity: usize,
 }
 
@@ -198,11 +199,11 @@ impl Shard {
             reply_bytes_max: service.reply_bytes_max,
             cursors: std::cell::RefCell::default(),
         };
-        Self { pipeline: Rc::new(pipeline), idle: LinkedHashMap::new(), busy: HashMap::new(), capacity }
+        Self { pipeline: Rc::new(pipeline), idle: LinkedHashMap::new(), busy: HashMap::new(), leaving: 0, capacity }
     }
 
     /// Runs until the mailbox is closed and everything begun is finished.
-    async fn run(mut self, mut mailbox: mpsc::Receiver<Job>, mut stop: watch::Receiver<bool>) {
+    async fn run(mut self, mut mailbox: mpsc::Receiver<Job>) {
         let mut running = Running::new();
         let mut open = true;
         while open || !running.is_empty() {
@@ -212,8 +213,6 @@ impl Shard {
                     Some(job) => self.take(job, &mut running).await,
                     None => open = false,
                 },
-                // Wakes a shard whose mailbox waits for room, so that it sees the end.
-                _ = stop.changed(), if open && running.len() >= BUSY_MAX => {}
             }
         }
         self.farewell().await;
@@ -239,29 +238,46 @@ impl Shard {
 
     /// Goes on with the aggregate's next request, or lays it to rest.
     fn finished(&mut self, finished: Finished, running: &mut Running) {
-        let Finished { id, live } = finished;
+        let Finished { id, live, left } = finished;
+        self.leaving -= usize::from(left);
         if let Some(job) = self.busy.get_mut(&id).and_then(VecDeque::pop_front) {
             running.push(Box::pin(work(Rc::clone(&self.pipeline), id, live, job)));
-            return;
-        }
-        self.busy.remove(&id);
-        if let Some(live) = live {
-            self.idle.insert(id, live);
-        }
-        while self.idle.len() + self.busy.len() > self.capacity {
-            let Some((id, live)) = self.idle.pop_front() else { break };
-            if live.is_readable() && live.is_unsaved() {
-                self.busy.insert(id.clone(), VecDeque::new());
-                running.push(Box::pin(evict(Rc::clone(&self.pipeline), id, live)));
+        } else {
+            self.busy.remove(&id);
+            if let Some(live) = live {
+                self.idle.insert(id, live);
             }
         }
+        if self.pipeline.instances.needs_sweep() {
+            let homeless = self.idle.iter().filter(|(_, live)| !live.is_usable()).map(|(id, _)| id.clone());
+            for id in homeless.collect::<Vec<_>>() {
+                let live = self.idle.remove(&id);
+                self.evict(id, live, running);
+            }
+        }
+        while self.idle.len() + self.busy.len() > self.capacity + self.leaving {
+            let Some((id, live)) = self.idle.pop_front() else { break };
+            self.evict(id, Some(live), running);
+        }
+    }
+
+    /// Lets an aggregate leave memory, with a snapshot behind it where it has unsaved events.
+    fn evict(&mut self, id: AggregateId, live: Option<Live>, running: &mut Running) {
+        let Some(mut live) = live.filter(|live| live.is_sound() && live.is_unsaved()) else { return };
+        self.busy.insert(id.clone(), VecDeque::new());
+        self.leaving += 1;
+        let pipeline = Rc::clone(&self.pipeline);
+        running.push(Box::pin(async move {
+            pipeline.save_or_warn(&id, &mut live).await;
+            Finished { id, live: None, left: true }
+        }));
     }
 
     /// Leaves a snapshot of every aggregate that has unsaved events.
     async fn farewell(&mut self) {
         let pipeline = &self.pipeline;
         let unsaved =
-            std::mem::take(&mut self.idle).into_iter().filter(|(_, live)| live.is_readable() && live.is_unsaved());
+            std::mem::take(&mut self.idle).into_iter().filter(|(_, live)| live.is_sound() && live.is_unsaved());
         futures::stream::iter(unsaved)
             .for_each_concurrent(FAREWELL_SNAPSHOTS_MAX, |(id, mut live)| async move {
                 pipeline.save_or_warn(&id, &mut live).await;
@@ -280,11 +296,5 @@ async fn work(pipeline: Rc<Pipeline>, id: AggregateId, mut live: Option<Live>, j
     {
         pipeline.save_or_warn(&id, live).await;
     }
-    Finished { id, live }
-}
-
-/// Lets an aggregate leave memory with a snapshot behind it.
-async fn evict(pipeline: Rc<Pipeline>, id: AggregateId, mut live: Live) -> Finished {
-    pipeline.save_or_warn(&id, &mut live).await;
-    Finished { id, live: None }
+    Finished { id, live, left: false }
 }

@@ -18,13 +18,21 @@ pub(super) struct Instances {
     open: RefCell<Option<Rc<SharedInstance>>>,
     all: RefCell<Vec<Weak<SharedInstance>>>,
     instances_max: usize,
+    /// Whether an instance was lost or retired since the shard last looked.
+    swept: Rc<Cell<bool>>,
 }
 
 impl Instances {
     pub(super) fn new(generation: Arc<dyn Generation>, aggregates_max: usize) -> Self {
         // Twice what the aggregates fill, since instances empty one aggregate at a time.
         let instances_max = 2 * aggregates_max.div_ceil(AGGREGATES_PER_INSTANCE) + 4;
-        Self { generation, open: RefCell::default(), all: RefCell::default(), instances_max }
+        Self {
+            generation,
+            open: RefCell::default(),
+            all: RefCell::default(),
+            instances_max,
+            swept: Rc::new(Cell::new(true)),
+        }
     }
 
     pub(super) fn generation(&self) -> &dyn Generation {
@@ -46,6 +54,7 @@ impl Instances {
             lost: Cell::new(false),
             retiring: Cell::new(false),
             admitted: Cell::new(1),
+            swept: Rc::clone(&self.swept),
         });
         self.all.borrow_mut().push(Rc::downgrade(&instance));
         *self.open.borrow_mut() = Some(Rc::clone(&instance));
@@ -70,7 +79,13 @@ impl Instances {
             && count >= self.instances_max
         {
             instance.retiring.set(true);
+            self.swept.set(false);
         }
+    }
+
+    /// Whether aggregates should leave their instance, told once.
+    pub(super) fn needs_sweep(&self) -> bool {
+        !self.swept.replace(true)
     }
 }
 
@@ -80,6 +95,7 @@ pub(super) struct SharedInstance {
     lost: Cell<bool>,
     retiring: Cell<bool>,
     admitted: Cell<usize>,
+    swept: Rc<Cell<bool>>,
 }
 
 impl SharedInstance {
@@ -94,6 +110,7 @@ impl SharedInstance {
         let result = call(&mut **self.inner.borrow_mut());
         if result.is_err() {
             self.lost.set(true);
+            self.swept.set(false);
         }
         result
     }

@@ -26,6 +26,8 @@ pub(super) struct Live {
     pub(super) last_time: Timestamp,
     /// The last commands that stored events.
     pub(super) commands: RememberedCommands,
+    /// Whether the state may differ from the log's, so that it must be loaded anew.
+    pub(super) doubtful: bool,
     /// Whether retention has removed all its events, so that the stream knows it no more.
     pub(super) aged_out: bool,
     /// The version its newest snapshot has, 0 for none.
@@ -47,6 +49,7 @@ impl Live {
             last_event_id: Uuid::nil(),
             last_time: Timestamp(0),
             commands: RememberedCommands::default(),
+            doubtful: false,
             aged_out: false,
             snapshot_version: 0,
             snapshot_revision: 0,
@@ -70,20 +73,21 @@ impl Live {
             last_event_id: snapshot.last_event_id,
             last_time: snapshot.last_time(),
             commands: snapshot.commands.clone(),
+            doubtful: false,
             aged_out: false,
             snapshot_version: snapshot.version,
             snapshot_revision: revision,
         }))
     }
 
-    /// Whether it can be used as it stands.
+    /// Whether it can serve as it stands.
     pub(super) fn is_usable(&self) -> bool {
-        !self.instance.is_lost() && !self.instance.is_retiring()
+        self.is_sound() && !self.instance.is_retiring()
     }
 
-    /// Whether its state can still be read.
-    pub(super) fn is_readable(&self) -> bool {
-        !self.instance.is_lost()
+    /// Whether its state can be read and is the log's.
+    pub(super) fn is_sound(&self) -> bool {
+        !self.instance.is_lost() && !self.doubtful
     }
 
     /// Whether it has events that no snapshot covers.
@@ -156,7 +160,7 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        if self.is_readable() {
+        if !self.instance.is_lost() {
             // A failure marks the instance as lost, which is all there is to do about it.
             let _ = self.instance.call(|i| i.release(self.handle));
         }

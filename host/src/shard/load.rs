@@ -44,7 +44,10 @@ impl Pipeline {
                 Ok(true)
             }
             Some(head) if head.sequence == live.last_sequence => Ok(false),
-            Some(_) => Err(self.contradiction(id, live.version, "the stream ends before its last event")),
+            Some(_) => {
+                live.doubtful = true;
+                Err(self.contradiction(id, live.version, "the stream ends before its last event"))
+            }
             None if live.version == 0 || live.aged_out => Ok(false),
             None => {
                 self.prove_aged_out(id, live.version, live.last_sequence, live.last_time).await?;
@@ -174,6 +177,7 @@ impl Pipeline {
             facts.push(DomainEvent { name, payload: event.payload.clone() });
         }
         if let Err(error) = live.evolve(&facts).map_err(|e| failed(id, e))? {
+            live.doubtful = true;
             let at = events.get(error.index).map_or(0, |event| event.sequence);
             tracing::error!(domain = %self.domain, aggregate = %id, sequence = at, %error, "recorded event cannot be applied by the plugin");
             let message = format!("the event at sequence {at} of the stream cannot be applied by the plugin: {error}");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::instances::Instances;
 use super::live::Live;
 use super::load::{failed, unavailable};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::domain::{Author, Context, Decision, DomainEvent, EVENTS_PER_COMMAND_MAX, PluginError};
 use crate::event::{NewEvents, decision_seed};
 use crate::message::{Code, Command, Failure, Outcome, Recorded, Reply, Request};
@@ -74,46 +74,49 @@ impl Pipeline {
     }
 
     async fn command(&self, live: &mut Option<Live>, command: &Command) -> Result<Outcome, Failure> {
+        let (mut aggregate, confirmed) = self.ready(live.take(), &command.id).await?;
+        let outcome = self.settle(&mut aggregate, confirmed, command).await;
+        *live = keep(aggregate);
+        outcome
+    }
+
+    /// Decides until there is an answer that holds: stored, or confirmed by the log's leader.
+    async fn settle(&self, aggregate: &mut Live, mut confirmed: bool, command: &Command) -> Result<Outcome, Failure> {
         let id = &command.id;
-        let (mut aggregate, mut confirmed) = self.ready(live.take(), id).await?;
         for _ in 0..ATTEMPTS_MAX {
             if let Some(earlier) = aggregate.commands.find(&command.command_id)
                 && let Some(outcome) = self.first_outcome(command, earlier).await?
             {
-                *live = Some(aggregate);
                 return Ok(outcome);
             }
-            match self.decide(&aggregate, command)? {
+            let time = self.clock.now().max(aggregate.last_time);
+            match self.decide(aggregate, command, time)? {
+                // Only a leader that has nothing newer makes an answer true that writes nothing.
+                Verdict::Answer(answer) if confirmed => return answer,
                 Verdict::Answer(answer) => {
-                    // Only a leader that has nothing newer makes an answer true that writes nothing.
-                    if confirmed || !self.catch_up(id, &mut aggregate).await? {
-                        *live = keep(aggregate);
+                    if !self.catch_up(id, aggregate).await? {
                         return answer;
                     }
                     confirmed = true;
                 }
-                Verdict::Record(events) => match self.record(&mut aggregate, command, events).await {
-                    Ok((outcome, intact)) => {
-                        *live = intact.then_some(aggregate);
-                        return Ok(outcome);
-                    }
+                Verdict::Record(events) => match self.record(aggregate, command, time, events).await {
+                    Ok(outcome) => return Ok(outcome),
                     Err(AppendError::Conflict) => {
                         self.metrics.conflicts.add(1);
-                        self.catch_up(id, &mut aggregate).await?;
+                        self.catch_up(id, aggregate).await?;
                         confirmed = true;
                     }
-                    // The aggregate is dropped: what is in memory may be behind the log now.
-                    Err(AppendError::Unknown(why)) => return Err(Failure::new(Code::Timeout, why).about(id)),
+                    Err(AppendError::Unknown(why) | AppendError::Misplaced(why)) => {
+                        aggregate.doubtful = true;
+                        return Err(Failure::new(Code::Timeout, why).about(id));
+                    }
                     Err(AppendError::Unavailable(why)) => return Err(Failure::new(Code::Unavailable, why).about(id)),
-                    Err(AppendError::Misplaced(why)) => return Err(Failure::new(Code::Timeout, why).about(id)),
                     Err(AppendError::Unstorable(why)) => return Err(Failure::new(Code::PluginFailed, why).about(id)),
                 },
             }
         }
         let message = format!("other writers were first {ATTEMPTS_MAX} times in a row: send the command again");
-        let failure = Failure { retryable: true, ..Failure::new(Code::Conflict, message) }.of(id, aggregate.version);
-        *live = keep(aggregate);
-        Err(failure)
+        Err(Failure { retryable: true, ..Failure::new(Code::Conflict, message) }.of(id, aggregate.version))
     }
 
     /// The aggregate, loaded where it is not live; and whether the leader was just asked.
@@ -121,7 +124,7 @@ impl Pipeline {
         match live {
             Some(live) if live.is_usable() => Ok((live, false)),
             Some(mut live) => {
-                if live.is_readable() && live.is_unsaved() {
+                if live.is_sound() && live.is_unsaved() {
                     // Moving to another instance: a snapshot spares the replay.
                     self.save_or_warn(id, &mut live).await;
                 }
@@ -132,7 +135,7 @@ impl Pipeline {
         }
     }
 
-    fn decide(&self, aggregate: &Live, command: &Command) -> Result<Verdict, Failure> {
+    fn decide(&self, aggregate: &Live, command: &Command, time: Timestamp) -> Result<Verdict, Failure> {
         let (id, version) = (&command.id, aggregate.version);
         if let Some(expected) = command.expected_version
             && expected != version
@@ -144,7 +147,7 @@ impl Pipeline {
             command_id: &command.command_id,
             aggregate_id: id,
             version,
-            time: self.clock.now().max(aggregate.last_time),
+            time,
             correlation_id: command.correlation(),
             actor: command.actor.as_deref(),
             seed: decision_seed(&self.domain, id, &command.command_id),
@@ -170,16 +173,16 @@ impl Pipeline {
         })
     }
 
-    /// Stores a command's events, then applies them. Gives the outcome and whether the
-    /// aggregate is still whole: an event that is stored stays stored, whatever the plugin does.
+    /// Stores a command's events, then applies them. An event that is stored stays stored,
+    /// whatever the plugin then does: the aggregate is doubtful where it cannot apply it.
     async fn record(
         &self,
         aggregate: &mut Live,
         command: &Command,
+        time: Timestamp,
         events: Vec<DomainEvent>,
-    ) -> Result<(Outcome, bool), AppendError> {
+    ) -> Result<Outcome, AppendError> {
         let id = &command.id;
-        let time = self.clock.now().max(aggregate.last_time);
         let new = NewEvents::of(
             command,
             aggregate.version,
@@ -192,26 +195,21 @@ impl Pipeline {
         let last_event_id = new.event_id(&self.domain, events.len() - 1);
         let appended = self.events.append(new).await?;
 
-        let evolved = aggregate.evolve(&events);
+        let failure = match aggregate.evolve(&events) {
+            Ok(evolved) => evolved.err().map(|error| error.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(error) = failure {
+            aggregate.doubtful = true;
+            let sequence = appended.first_sequence;
+            tracing::error!(domain = %self.domain, aggregate = %id, sequence, error, "plugin cannot apply what it decided itself");
+        }
         let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
         aggregate.record_own(&command.command_id, appended.first_sequence, count, last_event_id, time);
-        let intact = match evolved {
-            Ok(Ok(())) => true,
-            Ok(Err(error)) => {
-                let sequence = appended.first_sequence + error.index as u64;
-                tracing::error!(domain = %self.domain, aggregate = %id, sequence, %error, "plugin cannot apply an event it decided itself");
-                false
-            }
-            Err(error) => {
-                tracing::error!(domain = %self.domain, aggregate = %id, %error, "plugin failed while applying an event it decided itself");
-                false
-            }
-        };
         let recorded = (first_version..).zip(appended.first_sequence..).zip(events);
         let events =
             recorded.map(|((version, sequence), event)| Recorded { name: event.name, version, sequence }).collect();
-        let version = aggregate.version;
-        Ok((Outcome::Accepted { id: id.clone(), version, duplicate: false, events }, intact))
+        Ok(Outcome::Accepted { id: id.clone(), version: aggregate.version, duplicate: false, events })
     }
 
     /// The reply that the first delivery of a command got, rebuilt from its events; `None`
@@ -237,7 +235,7 @@ impl Pipeline {
 
     /// Whether a snapshot of the aggregate is due.
     pub(super) fn snapshot_due(&self, live: &Live) -> bool {
-        live.is_readable() && live.version >= live.snapshot_version + self.snapshot_frequency
+        live.is_sound() && live.version >= live.snapshot_version + self.snapshot_frequency
     }
 
     /// Saves a snapshot; a failure is logged, since the events are there.
@@ -262,7 +260,7 @@ impl Pipeline {
     }
 }
 
-/// An aggregate without events is not worth its place in memory.
+/// The aggregate where it is worth its place in memory: it has events, and they are the log's.
 pub(super) fn keep(aggregate: Live) -> Option<Live> {
-    (aggregate.version > 0).then_some(aggregate)
+    (aggregate.version > 0 && aggregate.is_sound()).then_some(aggregate)
 }

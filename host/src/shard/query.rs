@@ -54,24 +54,28 @@ impl Pipeline {
         at_version: Option<u64>,
     ) -> Result<Outcome, Failure> {
         let (mut aggregate, confirmed) = self.ready(live.take(), id).await?;
-        if !confirmed {
-            self.catch_up(id, &mut aggregate).await?;
-        }
+        let outcome = match if confirmed { Ok(false) } else { self.catch_up(id, &mut aggregate).await } {
+            Ok(_) => self.state_of(id, &aggregate, at_version).await,
+            Err(failure) => Err(failure),
+        };
+        *live = keep(aggregate);
+        outcome
+    }
+
+    /// The state of an aggregate that is up to date.
+    async fn state_of(&self, id: &AggregateId, aggregate: &Live, at_version: Option<u64>) -> Result<Outcome, Failure> {
         let version = aggregate.version;
         if version == 0 {
             return Err(not_found(id));
         }
-        let asked = at_version.unwrap_or(version);
-        let outcome = if asked > version {
-            let message = format!("at_version is {asked}, the aggregate is at version {version}");
-            Err(Failure::invalid("at_version", message).of(id, version))
-        } else if asked == version {
-            self.view(id, &aggregate)
-        } else {
-            self.state_before(id, &aggregate, asked).await
-        };
-        *live = keep(aggregate).filter(Live::is_readable);
-        outcome
+        match at_version {
+            Some(asked) if asked > version => {
+                let message = format!("at_version is {asked}, the aggregate is at version {version}");
+                Err(Failure::invalid("at_version", message).of(id, version))
+            }
+            Some(asked) if asked < version => self.state_before(id, aggregate, asked).await,
+            _ => self.view(id, aggregate),
+        }
     }
 
     /// The state at an earlier version, from the events in a throw-away copy.

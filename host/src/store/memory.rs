@@ -1,6 +1,9 @@
 //! Stores in memory: snapshots for hosts that keep none in NATS, and in tests a log that
 //! judges appends as JetStream does.
 
+#[cfg(test)]
+pub(crate) mod events;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt;

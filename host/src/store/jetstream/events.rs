@@ -95,6 +95,9 @@ impl JetStreamEvents {
         T: Send + 'static,
         F: Future<Output = Result<T, Unavailable>> + Send + 'static,
     {
+        if self.0.client.connection_state() != State::Connected {
+            return std::future::ready(Err(Unavailable("NATS is not connected".into()))).boxed();
+        }
         let task = self.0.runtime.spawn(work);
         async move { task.await.unwrap_or_else(|_| Err(Unavailable("the service is stopping".into()))) }.boxed()
     }

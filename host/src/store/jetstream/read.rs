@@ -46,8 +46,16 @@ pub(super) async fn events(
 ) -> Result<Vec<StoredEvent>, Unavailable> {
     let subject = store.subjects.events_of(id);
     let mut events = Vec::new();
-    if store.stream.direct {
-        batched(store, &subject, from, through, limit, &mut events).await?;
+    // A batch ends early where it grows large; as long as it brings something, more may come.
+    while store.stream.direct && events.len() < limit {
+        let next = events.last().map_or(from, |event: &StoredEvent| event.sequence + 1);
+        let before = events.len();
+        if next <= through {
+            batched(store, &subject, next, through, limit - before, &mut events).await?;
+        }
+        if events.len() == before {
+            break;
+        }
     }
     // A replica may be behind the leader that named `through`; the leader itself never is.
     while events.len() < limit {
@@ -121,7 +129,7 @@ async fn batched(
             return Ok(());
         }
         events.push(stored(sequence, subject, &headers, message.payload));
-        if sequence == through || events.len() == limit {
+        if sequence == through {
             return Ok(());
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Client;
+use async_nats::connection::State;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::kv::{Config, Entry, Operation, Store, UpdateErrorKind};
 use async_nats::jetstream::stream::StorageType;
@@ -66,6 +67,9 @@ impl JetStreamSnapshots {
         T: Send + 'static,
         F: Future<Output = Result<T, Unavailable>> + Send + 'static,
     {
+        if self.inner.client.connection_state() != State::Connected {
+            return std::future::ready(Err(Unavailable("NATS is not connected".into()))).boxed();
+        }
         let task = self.runtime.spawn(async move { tokio::time::timeout(ANSWER_MAX, work).await });
         async move {
             match task.await {

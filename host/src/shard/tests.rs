@@ -1,0 +1,19 @@
+//! The pipeline driven by itself: a domain in Rust, a log in memory that fails on request,
+//! and a clock that is turned by hand. What a real server cannot be made to do on time is
+//! shown here.
+
+mod ageing;
+mod collisions;
+mod counter;
+mod duplicates;
+mod forged_events;
+mod fresh_answers;
+mod history;
+mod instances;
+mod limits;
+mod plugin_failures;
+mod queries;
+mod served;
+mod shelf;
+mod snapshots;
+mod time;
