@@ -62,9 +62,12 @@ pub struct Appended {
 /// Why events were not stored, by what the caller does next.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// Another writer was first, or this command was stored before: read the tail.
+    /// Another writer was first: read the tail.
     #[error("another event was stored first")]
     Conflict,
+    /// Nothing was stored now, since events with these ids are stored already.
+    #[error("these events are stored already")]
+    AlreadyStored,
     /// Nothing was stored or will be; it may work later.
     #[error("{0}")]
     Unavailable(String),

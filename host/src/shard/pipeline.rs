@@ -12,12 +12,15 @@ use crate::event::{NewEvents, decision_seed};
 use crate::message::{Code, Command, Failure, Outcome, Recorded, Reply, Request};
 use crate::metrics::Metrics;
 use crate::name::{AggregateId, Name};
-use crate::remembered::RememberedCommand;
+use crate::remembered::{RememberedCommand, RememberedCommands};
 use crate::store::{AppendError, EventStore, Saved, SnapshotStore, Unavailable};
 
 /// How often a command is decided anew after another writer was first. Writers that collide
 /// more often than this are told so, to come again.
 const ATTEMPTS_MAX: usize = 16;
+
+/// Events read at once in search of a command.
+const EVENTS_PER_READ: usize = 256;
 
 /// Everything the aggregates of one shard share.
 pub(super) struct Pipeline {
@@ -105,6 +108,13 @@ impl Pipeline {
                         self.metrics.conflicts.add(1);
                         self.catch_up(id, aggregate).await?;
                         confirmed = true;
+                    }
+                    Err(AppendError::AlreadyStored) => {
+                        self.catch_up(id, aggregate).await?;
+                        confirmed = true;
+                        if aggregate.commands.find(&command.command_id).is_none() {
+                            return self.forgotten_outcome(aggregate, command).await;
+                        }
                     }
                     Err(AppendError::Unknown(why) | AppendError::Misplaced(why)) => {
                         aggregate.doubtful = true;
@@ -231,6 +241,34 @@ impl Pipeline {
         }
         // Events that have aged are told no more; that they were stored still is.
         Ok(Some(Outcome::Accepted { id: id.clone(), version, duplicate: true, events }))
+    }
+
+    /// The reply to a command that JetStream still knows though the aggregate has forgotten it:
+    /// more commands than it remembers came since, within the duplicate window.
+    async fn forgotten_outcome(&self, aggregate: &Live, command: &Command) -> Result<Outcome, Failure> {
+        let id = &command.id;
+        let (mut found, mut from) = (RememberedCommands::default(), 1);
+        while from <= aggregate.last_sequence {
+            let read = self.events.read(id, from, aggregate.last_sequence, EVENTS_PER_READ).await;
+            let events = read.map_err(|e| unavailable(id, e))?;
+            let Some(last) = events.last() else { break };
+            from = last.sequence + 1;
+            for event in &events {
+                if let Ok(origin) = &event.origin
+                    && origin.command_id == command.command_id
+                {
+                    found.observe(&origin.command_id, origin.version, event.sequence);
+                }
+            }
+        }
+        let outcome = match found.find(&command.command_id) {
+            Some(earlier) => self.first_outcome(command, earlier).await?,
+            None => None,
+        };
+        outcome.ok_or_else(|| {
+            let message = "JetStream has the command's events by their ids, but they are not in the stream: were they deleted? Send the command with another id";
+            Failure::new(Code::Unavailable, message).of(id, aggregate.version)
+        })
     }
 
     /// Whether a snapshot of the aggregate is due.

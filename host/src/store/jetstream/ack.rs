@@ -47,9 +47,8 @@ pub(super) fn read(payload: &[u8]) -> Result<Ack, AppendError> {
 fn refused(error: &ApiRefusal) -> AppendError {
     let ApiRefusal { err_code, description } = error;
     match *err_code {
-        code::WRONG_LAST_SEQUENCE | code::WRONG_LAST_SEQUENCE_CONSTANT | code::BATCH_DUPLICATE_ID => {
-            AppendError::Conflict
-        }
+        code::WRONG_LAST_SEQUENCE | code::WRONG_LAST_SEQUENCE_CONSTANT => AppendError::Conflict,
+        code::BATCH_DUPLICATE_ID => AppendError::AlreadyStored,
         code::MESSAGE_TOO_LARGE => {
             AppendError::Unstorable(format!("an event is larger than the stream takes: {description} ({err_code})"))
         }
@@ -95,7 +94,10 @@ mod tests {
         let conflict =
             r#"{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 3"},"stream":"S","seq":0}"#;
         assert_eq!(outcome(conflict), Err(AppendError::Conflict));
-        assert_eq!(outcome(r#"{"error":{"err_code":10201,"description":"duplicate"}}"#), Err(AppendError::Conflict));
+        assert_eq!(
+            outcome(r#"{"error":{"err_code":10201,"description":"duplicate"}}"#),
+            Err(AppendError::AlreadyStored)
+        );
         assert!(matches!(
             outcome(r#"{"error":{"err_code":10077,"description":"full"}}"#),
             Err(AppendError::Unavailable(_))

@@ -157,7 +157,7 @@ impl Inner {
         let ack = ack::read(&reply.payload)?;
         self.check_place(&ack)?;
         if ack.duplicate {
-            return self.recognise(&new, ack.sequence).await;
+            return Err(self.recognise(&new, ack.sequence).await);
         }
         Ok(Appended { first_sequence: ack.sequence + 1 - count })
     }
@@ -217,17 +217,20 @@ impl Inner {
 
     /// JetStream stored nothing since it knows the message id: it is well only if what is
     /// there is this very event.
-    async fn recognise(&self, new: &NewEvents, sequence: u64) -> Result<Appended, AppendError> {
+    async fn recognise(&self, new: &NewEvents, sequence: u64) -> AppendError {
         let unknown = |why: String| {
             AppendError::Unavailable(format!("JetStream takes the event for one it has at sequence {sequence}, {why}"))
         };
-        let message = read::at(self, sequence).await.map_err(|error| unknown(error.0))?;
+        let message = match read::at(self, sequence).await {
+            Ok(message) => message,
+            Err(error) => return unknown(error.0),
+        };
         let ours = message.is_some_and(|message| {
             let event_id = new.event_id(&self.domain, 0).to_string();
             message.headers.get(header::CE_ID).is_some_and(|id| id.as_str() == event_id)
                 && message.subject.as_str() == self.subjects.event(&new.id, &new.events[0].name)
         });
-        if ours { Ok(Appended { first_sequence: sequence }) } else { Err(unknown("which is another".into())) }
+        if ours { AppendError::AlreadyStored } else { unknown("which is another".into()) }
     }
 
     async fn head(&self, id: &AggregateId) -> Result<Option<Head>, Unavailable> {

@@ -203,15 +203,14 @@ impl Log {
         }
     }
 
-    /// As JetStream does: the expected sequence first, then the duplicate window. A single
-    /// event that is known there is answered with where it stands, a batch is refused.
+    /// As JetStream does: the expected sequence first, then the duplicate window.
     fn judge(&mut self, domain: &Name, new: &NewEvents) -> Result<Appended, AppendError> {
         if self.head(&new.id).map_or(0, |head| head.sequence) != new.expected_sequence {
             return Err(AppendError::Conflict);
         }
         let ids: Vec<Uuid> = (0..new.events.len()).map(|index| new.event_id(domain, index)).collect();
-        if let Some(known) = ids.iter().find_map(|id| self.window.get(id)) {
-            return if ids.len() == 1 { Ok(Appended { first_sequence: *known }) } else { Err(AppendError::Conflict) };
+        if ids.iter().any(|id| self.window.contains_key(id)) {
+            return Err(AppendError::AlreadyStored);
         }
         let first_sequence = self.last_sequence + 1;
         for ((event, event_id), version) in new.events.iter().zip(ids).zip(new.first_version..) {
