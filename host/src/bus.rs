@@ -3,23 +3,31 @@
 
 pub mod discovery;
 mod endpoint;
+mod intake;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
-use async_nats::{Client, HeaderMap, Message, Subject, Subscriber};
+use async_nats::{Client, HeaderMap, Message, Subject};
+use futures::FutureExt;
 use futures::future::BoxFuture;
-use futures::{FutureExt, StreamExt};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 pub use self::endpoint::Endpoint;
+use self::intake::Intake;
 use crate::domain::Description;
 use crate::message::{Code, Failure, Reply};
 use crate::metrics::Metrics;
 use crate::name::{Address, Name, Subjects, abuses_reply, header};
 use crate::request;
 use crate::shard::{Job, Responder, Shards};
+
+/// How long a closing lane waits for the last messages of a busy subscription.
+const END_GRACE: Duration = Duration::from_millis(200);
+/// A time that does not come while a host runs.
+const FAR_OFF: Duration = Duration::from_secs(30 * 365 * 24 * 3_600);
 
 /// What a domain's lane on the bus needs.
 pub struct Lane {
@@ -41,52 +49,66 @@ pub struct Lane {
     pub queries: Arc<Endpoint>,
 }
 
+/// What tells a lane to close, and whom it tells when it had to.
+pub struct LaneEnds {
+    /// The host stops.
+    pub stop: watch::Receiver<bool>,
+    /// Events were stored where they do not belong, so the domain must not be served here.
+    pub misplaced: watch::Receiver<Option<String>>,
+    /// Told when the connection ended for good.
+    pub lost: Arc<Notify>,
+}
+
 impl Lane {
-    /// Subscribes, and serves until `stop` or until `misplaced` says that the domain must not
-    /// be served any more. Gives the shards back when nothing more will come.
+    /// Subscribes, and serves until `ends` says otherwise or the connection is lost for good.
+    /// The task gives the shards back when nothing more will come.
     ///
     /// # Errors
     /// Where the client is closed.
-    pub async fn open(
-        self,
-        shards: Shards,
-        stop: watch::Receiver<bool>,
-        misplaced: watch::Receiver<Option<String>>,
-    ) -> Result<JoinHandle<Shards>, BusError> {
+    pub async fn open(self, shards: Shards, ends: LaneEnds) -> Result<JoinHandle<Shards>, BusError> {
         let subjects = Subjects::new(&self.description.domain);
-        let commands = self.client.queue_subscribe(subjects.commands(), self.queue_group.clone()).await?;
-        let queries = self.client.queue_subscribe(subjects.queries(), self.queue_group.clone()).await?;
-        Ok(tokio::spawn(self.serve(subjects, commands, queries, shards, stop, misplaced)))
+        let commands = Intake::open(&self.client, subjects.commands(), &self.queue_group).await?;
+        let queries = Intake::open(&self.client, subjects.queries(), &self.queue_group).await?;
+        Ok(tokio::spawn(self.serve(subjects, commands, queries, shards, ends)))
     }
 
     async fn serve(
         self,
         subjects: Subjects,
-        mut commands: Subscriber,
-        mut queries: Subscriber,
+        mut commands: Intake,
+        mut queries: Intake,
         shards: Shards,
-        mut stop: watch::Receiver<bool>,
-        mut misplaced: watch::Receiver<Option<String>>,
+        mut ends: LaneEnds,
     ) -> Shards {
-        let mut draining = false;
-        loop {
+        let mut ending = false;
+        let grace = tokio::time::sleep(FAR_OFF);
+        tokio::pin!(grace);
+        while commands.is_open() || queries.is_open() {
             tokio::select! {
-                Some(message) = commands.next() => self.take(&subjects, message, &shards).await,
-                Some(message) = queries.next() => self.take(&subjects, message, &shards).await,
-                () = ended(&mut stop, &mut misplaced), if !draining => {
-                    // What the server has sent by now still comes; then both end.
-                    draining = true;
-                    if commands.drain().await.is_err() || queries.drain().await.is_err() {
-                        return shards;
-                    }
+                message = commands.next(), if commands.is_open() => self.take(&subjects, message, &shards).await,
+                message = queries.next(), if queries.is_open() => self.take(&subjects, message, &shards).await,
+                () = ended(&mut ends), if !ending => {
+                    ending = true;
+                    grace.as_mut().reset(Instant::now() + END_GRACE);
+                    commands.announce_end().await;
+                    queries.announce_end().await;
                 }
-                else => return shards,
+                () = &mut grace, if ending => {
+                    grace.as_mut().reset(Instant::now() + FAR_OFF);
+                    commands.end().await;
+                    queries.end().await;
+                }
             }
         }
+        if !ending {
+            ends.lost.notify_one();
+        }
+        shards
     }
 
     /// Reads one request and hands it to its shard, or answers what is wrong with it.
-    async fn take(&self, subjects: &Subjects, message: Message, shards: &Shards) {
+    async fn take(&self, subjects: &Subjects, message: Option<Message>, shards: &Shards) {
+        let Some(message) = message else { return };
         let Message { subject, reply, headers, payload, .. } = message;
         let text = |name: &str| headers.as_ref().and_then(|h| h.get(name)).map(async_nats::HeaderValue::as_str);
         let targets = [reply.as_deref(), text(header::REPLY_TO)];
@@ -135,13 +157,13 @@ impl Lane {
 #[error("NATS subscription failed: {0}")]
 pub struct BusError(#[from] async_nats::SubscribeError);
 
-/// Completes when the lane must close; never where neither can say so any more.
-async fn ended(stop: &mut watch::Receiver<bool>, misplaced: &mut watch::Receiver<Option<String>>) {
-    let stopped = async { stop.wait_for(|stop| *stop).await.map(drop) };
-    let lost = async { misplaced.wait_for(Option::is_some).await.map(drop) };
+/// Completes when the lane must close; never where nobody can say so any more.
+async fn ended(ends: &mut LaneEnds) {
+    let stopped = async { ends.stop.wait_for(|stop| *stop).await.map(drop) };
+    let misplaced = async { ends.misplaced.wait_for(Option::is_some).await.map(drop) };
     tokio::select! {
         Ok(()) = stopped => {}
-        Ok(()) = lost => {}
+        Ok(()) = misplaced => {}
         else => std::future::pending().await,
     }
 }

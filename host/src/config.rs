@@ -277,12 +277,16 @@ impl fmt::Display for SettingsError {
 
 impl std::error::Error for SettingsError {}
 
+/// A hundred years: what clocks and JetStream still count without overflow.
+const DURATION_MAX: Duration = Duration::from_secs(36_500 * 24 * 3_600);
+
 /// A length of time: `365d`, `30s`, `100ms`, or a plain number of seconds.
 fn duration(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse() {
-        return Ok(Duration::from_secs(seconds));
-    }
-    humantime::parse_duration(text).map_err(|_| "it takes a time like 365d, 12h, 30s or 100ms".into())
+    let time = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => humantime::parse_duration(text).map_err(|_| "it takes a time like 365d, 12h, 30s or 100ms")?,
+    };
+    if time > DURATION_MAX { Err("it takes at most 36500d".into()) } else { Ok(time) }
 }
 
 fn positive_duration(text: &str) -> Result<Duration, String> {

@@ -206,6 +206,9 @@ pub enum PluginError {
     /// It answered with something its contract does not allow.
     #[error("the plugin broke its contract: {0}")]
     ContractBroken(String),
+    /// The instance was lost to a failure of another aggregate in it.
+    #[error("the plugin's instance was lost to the failure of another aggregate")]
+    InstanceLost,
     /// No instance could be made.
     #[error("no instance of the plugin could be made: {0}")]
     NoInstance(String),

@@ -201,6 +201,9 @@ pub struct Failure {
     /// Its version, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
+    /// Whether the host can mend the cause by itself and try once more before it answers.
+    #[serde(skip)]
+    pub mendable: bool,
 }
 
 impl Failure {
@@ -214,6 +217,7 @@ impl Failure {
             field: None,
             id: None,
             version: None,
+            mendable: false,
         }
     }
 

@@ -14,6 +14,8 @@ use crate::config::Connection;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often the connection is probed: a dead one is noticed within two of these.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// Messages of one subscription that wait to be taken; more are dropped by the client library.
+const SUBSCRIPTION_MESSAGES_MAX: usize = 16_384;
 /// How long one server may take to accept.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Waits between attempts: doubled each time, up to the longest.
@@ -80,6 +82,7 @@ async fn options(settings: &Connection, name: &str) -> Result<ConnectOptions, Na
         .request_timeout(Some(REQUEST_TIMEOUT))
         .connection_timeout(ATTEMPT_TIMEOUT)
         .ping_interval(PING_INTERVAL)
+        .subscription_capacity(SUBSCRIPTION_MESSAGES_MAX)
         .max_reconnects(None)
         .reconnect_delay_callback(|attempt| DELAY_MIN.saturating_mul(1 << attempt.min(5)).min(DELAY_MAX))
         .event_callback(|event| async move { log(&event) });

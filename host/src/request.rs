@@ -10,6 +10,9 @@ use crate::name::{Address, AggregateId, header, printable};
 
 /// Longest command id, correlation id or actor in bytes: they are stored with every event.
 pub const HEADER_BYTES_MAX: usize = 256;
+/// Deepest JSON of a command. State nests it once more, and what is stored must stay readable
+/// for parsers that stop at 128 levels.
+pub const NESTING_MAX: usize = 64;
 /// Most events in one page of a history.
 pub const HISTORY_LIMIT_MAX: u64 = 1_000;
 /// Events in a page where the client names no limit.
@@ -173,6 +176,12 @@ fn header_text<'a>(headers: &Headers<'a>, name: &str) -> Result<Option<String>, 
 fn id_in_object(payload: &[u8], field: &str) -> Result<Option<String>, Failure> {
     let text =
         std::str::from_utf8(payload).map_err(|_| Failure::invalid("", "the payload is not UTF-8, so not JSON"))?;
+    if nesting(payload) > NESTING_MAX {
+        return Err(Failure::invalid(
+            "",
+            format!("the payload's JSON is nested too deep, at most {NESTING_MAX} levels are taken"),
+        ));
+    }
     let mut json = serde_json::Deserializer::from_str(text);
     let id = IdIn(field).deserialize(&mut json).and_then(|id| json.end().map(|()| id));
     match id {
@@ -181,6 +190,25 @@ fn id_in_object(payload: &[u8], field: &str) -> Result<Option<String>, Failure> 
         Err(error) if error.is_data() => Err(Failure::invalid("", "the payload is no JSON object")),
         Err(error) => Err(Failure::invalid("", format!("the payload is not JSON: {error}"))),
     }
+}
+
+/// How deep objects and arrays lie in one another, in a text that may or may not be JSON.
+fn nesting(text: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 /// Visits an object for one string field; the inner error is that field's fault.
@@ -246,7 +274,7 @@ mod tests {
 
     fn read_command(id: Option<&str>, payload: &str) -> Result<Request, Failure> {
         let payload = Bytes::copy_from_slice(payload.as_bytes());
-        read(&Address::Command { id, verb: "add" }, &|_| None, payload, &domain(), 64)
+        read(&Address::Command { id, verb: "add" }, &|_| None, payload, &domain(), 96)
     }
 
     #[test]
@@ -268,16 +296,24 @@ mod tests {
             (None, "[1]", "no JSON object"),
             (None, "\"x\"", "no JSON object"),
             (None, "{}", "missing field `counter_id`"),
+            (None, &"[".repeat(65), "nested too deep"),
             (None, r#"{"counter_id":1}"#, "no string"),
             (None, r#"{"counter_id":"a","counter_id":"b"}"#, "twice"),
             (None, r#"{"counter_id":"a.b"}"#, "no id"),
             (Some("b"), r#"{"counter_id":"a"}"#, "the subject names `b`"),
-            (Some("b"), &format!(r#"{{"x":"{}"}}"#, "y".repeat(80)), "at most 64"),
+            (Some("b"), &format!(r#"{{"x":"{}"}}"#, "y".repeat(100)), "at most 96"),
         ] {
             let failure = read_command(id, payload).expect_err(payload);
             assert_eq!(failure.code, Code::Invalid, "{payload}");
             assert!(failure.message.contains(why), "{payload}: {}", failure.message);
         }
+    }
+
+    #[test]
+    fn nesting_is_counted_outside_of_strings() {
+        assert_eq!(nesting(br#"{"a":[{"b":"[[[\"{{"}]}"#), 3);
+        assert_eq!(nesting(b"[[[[]]]]"), 4);
+        assert_eq!(nesting(br#""plain""#), 0);
     }
 
     #[test]

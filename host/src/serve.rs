@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use self::domain::DomainStart;
@@ -25,6 +25,7 @@ use crate::store::jetstream::{ServerError, StreamError, check_server};
 const STOP_MAX: Duration = Duration::from_secs(9);
 /// How long of it the server may take to say that nothing more will come.
 const DRAIN_MAX: Duration = Duration::from_secs(2);
+
 /// Serves until SIGTERM or Ctrl-C, then stops cleanly.
 ///
 /// # Errors
@@ -37,21 +38,32 @@ pub async fn run(connection: Connection, service: Service) -> Result<(), ServeEr
     }
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
-    let host = tokio::select! {
-        host = Host::start(&connection, &service) => host?,
-        _ = terminate.recv() => return Ok(()),
-        _ = interrupt.recv() => return Ok(()),
-    };
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-        _ = interrupt.recv() => tracing::info!("Ctrl-C: stopping"),
+    loop {
+        let host = tokio::select! {
+            host = Host::start(&connection, &service) => host?,
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+        };
+        let again = tokio::select! {
+            _ = terminate.recv() => false,
+            _ = interrupt.recv() => false,
+            () = host.lost.notified() => true,
+        };
+        if again {
+            // The client library has given up, as it does on a message it cannot read.
+            tracing::error!("the connection to NATS ended for good: starting anew");
+        } else {
+            tracing::info!("stopping");
+        }
+        tokio::select! {
+            () = host.stop() => {}
+            _ = terminate.recv() => tracing::warn!("asked again to stop: not waiting any longer"),
+            _ = interrupt.recv() => tracing::warn!("asked again to stop: not waiting any longer"),
+        }
+        if !again {
+            return Ok(());
+        }
     }
-    tokio::select! {
-        () = host.stop() => {}
-        _ = terminate.recv() => tracing::warn!("asked again to stop: not waiting any longer"),
-        _ = interrupt.recv() => tracing::warn!("asked again to stop: not waiting any longer"),
-    }
-    Ok(())
 }
 
 /// A running host.
@@ -60,6 +72,8 @@ struct Host {
     stop: watch::Sender<bool>,
     lanes: Vec<JoinHandle<Shards>>,
     announced: Option<JoinHandle<()>>,
+    /// Told when the connection ended for good.
+    lost: Arc<Notify>,
 }
 
 impl Host {
@@ -79,16 +93,17 @@ impl Host {
         let registry = loading.await.map_err(|error| ServeError::Plugins(error.to_string()))?;
 
         let (stop, stopping) = watch::channel(false);
+        let lost = Arc::new(Notify::new());
         let served: Arc<[Name]> = registry.keys().cloned().collect();
         let (mut lanes, mut domains) = (Vec::new(), Vec::new());
         for (domain, registered) in registry {
             let start =
                 DomainStart { client: &client, context: &context, server: &server, settings: service, served: &served };
-            let (lane, shown) = start.domain(&domain, registered, stopping.clone()).await?;
+            let (lane, shown) = start.domain(&domain, registered, stopping.clone(), Arc::clone(&lost)).await?;
             lanes.push(lane);
             domains.push(shown);
         }
-        let mut host = Self { client, stop, lanes, announced: None };
+        let mut host = Self { client, stop, lanes, announced: None, lost };
         if domains.is_empty() {
             tracing::warn!("not ready: there is no plugin to serve");
             return Ok(host);
@@ -107,20 +122,7 @@ impl Host {
         }
         let _ = self.stop.send(true);
         let finished = async {
-            let mut stopping = Vec::new();
-            for mut lane in self.lanes {
-                match tokio::time::timeout(DRAIN_MAX, &mut lane).await {
-                    Ok(Ok(shards)) => stopping.push(tokio::task::spawn_blocking(move || shards.stop())),
-                    Ok(Err(error)) => tracing::error!(%error, "a domain's lane ended in a panic"),
-                    // The server is away, so nothing more comes: ending the lane ends its shards.
-                    Err(_) => lane.abort(),
-                }
-            }
-            for stopped in stopping {
-                if stopped.await.is_err() {
-                    tracing::error!("stopping a domain ended in a panic");
-                }
-            }
+            futures::future::join_all(self.lanes.into_iter().map(close)).await;
             if let Err(error) = self.client.flush().await {
                 tracing::warn!(%error, "the last replies may not have been sent");
             }
@@ -129,6 +131,20 @@ impl Host {
             Ok(()) => tracing::info!("stopped"),
             Err(_) => tracing::warn!("stopped with requests unfinished: their clients will see a timeout"),
         }
+    }
+}
+
+/// Waits until nothing more comes on a lane, then until its shards have finished.
+async fn close(mut lane: JoinHandle<Shards>) {
+    match tokio::time::timeout(DRAIN_MAX, &mut lane).await {
+        Ok(Ok(shards)) => {
+            if tokio::task::spawn_blocking(move || shards.stop()).await.is_err() {
+                tracing::error!("stopping a domain ended in a panic");
+            }
+        }
+        Ok(Err(error)) => tracing::error!(%error, "a domain's lane ended in a panic"),
+        // The server is away, so nothing more comes: ending the lane ends its shards.
+        Err(_) => lane.abort(),
     }
 }
 

@@ -39,6 +39,8 @@ const BUSY_MAX: usize = 1_024;
 /// Requests that wait for one aggregate. More than this on one aggregate is overload,
 /// however idle the others are.
 const WAITING_PER_AGGREGATE_MAX: usize = 512;
+/// Requests that wait for all busy aggregates of a shard together.
+const WAITING_MAX: usize = 4_096;
 /// Snapshots written at once when a shard stops.
 const FAREWELL_SNAPSHOTS_MAX: usize = 64;
 
@@ -180,6 +182,8 @@ struct Shard {
     idle: LinkedHashMap<AggregateId, Live>,
     /// Aggregates at work, with the requests that wait for them.
     busy: HashMap<AggregateId, VecDeque<Job>>,
+    /// How many requests wait for busy aggregates.
+    waiting: usize,
     /// How many of the busy ones are on their way out of memory.
     leaving: usize,
     capacity: usize,
@@ -199,7 +203,14 @@ impl Shard {
             reply_bytes_max: service.reply_bytes_max,
             cursors: std::cell::RefCell::default(),
         };
-        Self { pipeline: Rc::new(pipeline), idle: LinkedHashMap::new(), busy: HashMap::new(), leaving: 0, capacity }
+        Self {
+            pipeline: Rc::new(pipeline),
+            idle: LinkedHashMap::new(),
+            busy: HashMap::new(),
+            waiting: 0,
+            leaving: 0,
+            capacity,
+        }
     }
 
     /// Runs until the mailbox is closed and everything begun is finished.
@@ -222,8 +233,9 @@ impl Shard {
     async fn take(&mut self, job: Job, running: &mut Running) {
         let id = job.request.id().clone();
         if let Some(waiting) = self.busy.get_mut(&id) {
-            if waiting.len() < WAITING_PER_AGGREGATE_MAX {
+            if waiting.len() < WAITING_PER_AGGREGATE_MAX && self.waiting < WAITING_MAX {
                 waiting.push_back(job);
+                self.waiting += 1;
             } else {
                 let reply = Reply::Error(overloaded(&id));
                 self.pipeline.metrics.replied(&reply);
@@ -241,6 +253,7 @@ impl Shard {
         let Finished { id, live, left } = finished;
         self.leaving -= usize::from(left);
         if let Some(job) = self.busy.get_mut(&id).and_then(VecDeque::pop_front) {
+            self.waiting -= 1;
             running.push(Box::pin(work(Rc::clone(&self.pipeline), id, live, job)));
         } else {
             self.busy.remove(&id);

@@ -18,7 +18,7 @@ use crate::clock::Timestamp;
 use crate::domain::Description;
 use crate::message::Code;
 use crate::metrics::Metrics;
-use crate::name::SERVICE;
+use crate::name::{SERVICE, abuses_reply};
 
 /// A host as the service API shows it.
 pub struct Service {
@@ -61,7 +61,11 @@ impl Service {
             let mut requests = select_all(subscriptions);
             while let Some((verb, message)) = requests.next().await {
                 let Some(reply) = message.reply else { continue };
-                if reply.starts_with('$') {
+                if abuses_reply(&reply, self.domains.iter().map(|domain| &domain.description.domain)) {
+                    tracing::warn!(
+                        reply = reply.as_str(),
+                        "service API request dropped: its reply would be more than a reply"
+                    );
                     continue;
                 }
                 let answer = self.answer(verb).to_string();

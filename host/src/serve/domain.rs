@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::ServeError;
 use crate::bus::discovery::ServedDomain;
-use crate::bus::{Endpoint, Lane};
+use crate::bus::{Endpoint, Lane, LaneEnds};
 use crate::clock::Clock;
 use crate::config::{Layout, Service, SettingsError, SnapshotKeeping};
 use crate::domain::{Author, Generation};
@@ -40,12 +40,13 @@ pub(super) struct DomainStart<'a> {
 }
 
 impl DomainStart<'_> {
-    /// Serves the domain until `stopping` says so; the task then gives its shards back.
+    /// Serves the domain until `stop` says so; the task then gives its shards back.
     pub(super) async fn domain(
         &self,
         domain: &Name,
         registered: Registered,
-        stopping: watch::Receiver<bool>,
+        stop: watch::Receiver<bool>,
+        lost: Arc<Notify>,
     ) -> Result<(JoinHandle<Shards>, ServedDomain), ServeError> {
         let (client, settings) = (self.client, self.settings);
         let stream = EventStream::open(self.context, domain, &stream_settings(domain, settings)).await?;
@@ -102,7 +103,7 @@ impl DomainStart<'_> {
             commands: Arc::clone(&endpoints[0]),
             queries: Arc::clone(&endpoints[1]),
         };
-        let lane = lane.open(shards, stopping, misplaced).await?;
+        let lane = lane.open(shards, LaneEnds { stop, misplaced, lost }).await?;
         tracing::info!(%domain, activation = author.activation, plugin = &*author.plugin, "domain is served");
         Ok((lane, ServedDomain { description, plugin: author.plugin, endpoints, metrics }))
     }
@@ -144,7 +145,10 @@ pub fn stream_settings(domain: &Name, settings: &Service) -> StreamSettings {
 async fn author(events: &JetStreamEvents, generation: &dyn Generation) -> Result<Author, ServeError> {
     let description = generation.description();
     let plugin = format!("{}/{};sha256={}", description.domain, description.version, generation.digest());
-    let newest = events.newest_author().await.map_err(|error| ServeError::Snapshots(error.0))?;
+    let newest = events.newest_author().await.unwrap_or_else(|error| {
+        tracing::warn!(domain = %description.domain, %error, "the newest event cannot be read: activations are counted anew");
+        None
+    });
     let activation = match newest {
         None => 1,
         Some(newest) if *newest.plugin == *plugin => newest.activation,

@@ -105,7 +105,7 @@ impl SharedInstance {
         call: impl FnOnce(&mut dyn Instance) -> Result<T, PluginError>,
     ) -> Result<T, PluginError> {
         if self.is_lost() {
-            return Err(PluginError::NoInstance("its instance was lost to an earlier failure".into()));
+            return Err(PluginError::InstanceLost);
         }
         let result = call(&mut **self.inner.borrow_mut());
         if result.is_err() {

@@ -21,7 +21,8 @@ pub(super) struct Live {
     pub(super) version: u64,
     /// The last event's position in the stream, 0 where it has none.
     pub(super) last_sequence: u64,
-    last_event_id: Uuid,
+    /// The last event's id.
+    pub(super) last_event_id: Uuid,
     /// The last event's time.
     pub(super) last_time: Timestamp,
     /// The last commands that stored events.

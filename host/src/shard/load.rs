@@ -18,15 +18,29 @@ impl Pipeline {
     /// The aggregate as the log has it, read from its leader.
     pub(super) async fn load(&self, id: &AggregateId) -> Result<Live, Failure> {
         let (found, head) = futures::join!(self.snapshots.load(id), self.events.head(id));
-        let (found, head) = (found.map_err(|e| unavailable(id, e))?, head.map_err(|e| unavailable(id, e))?);
+        let (found, mut head) = (found.map_err(|e| unavailable(id, e))?, head.map_err(|e| unavailable(id, e))?);
         let (snapshot, revision) = match found {
             Found::Nothing => (None, 0),
             Found::Snapshot { snapshot, revision } => (Some(snapshot), revision),
+            Found::Damaged { damage, .. } if head.is_none() => {
+                let message = format!(
+                    "the snapshot of this aggregate cannot be read ({damage}), and the stream has no events of it: restore either from a backup"
+                );
+                tracing::error!(domain = %self.domain, aggregate = %id, %damage, "snapshot cannot be read and there are no events");
+                self.metrics.contradictions.add(1);
+                return Err(Failure::new(Code::Unavailable, message).about(id));
+            }
             Found::Damaged { damage, revision } => {
                 tracing::warn!(domain = %self.domain, aggregate = %id, %damage, "snapshot cannot be read, the events are replayed");
                 (None, revision)
             }
         };
+        if let Some(snapshot) = &snapshot
+            && head.is_none_or(|head| head.sequence < snapshot.last_sequence)
+        {
+            // Another host may have appended and saved between the two reads.
+            head = self.events.head(id).await.map_err(|e| unavailable(id, e))?;
+        }
         let mut live = match (snapshot, head) {
             (None, None) => Live::create(&self.instances, id).map_err(|e| failed(id, e))?,
             (None, Some(head)) => self.replay(id, head).await?,
@@ -43,10 +57,10 @@ impl Pipeline {
                 self.read_tail(id, live, head).await?;
                 Ok(true)
             }
-            Some(head) if head.sequence == live.last_sequence => Ok(false),
+            Some(head) if head.sequence == live.last_sequence && head.event_id == Some(live.last_event_id) => Ok(false),
             Some(_) => {
                 live.doubtful = true;
-                Err(self.contradiction(id, live.version, "the stream ends before its last event"))
+                Err(self.contradiction(id, live.version, "the stream has no such last event"))
             }
             None if live.version == 0 || live.aged_out => Ok(false),
             None => {
@@ -134,6 +148,12 @@ impl Pipeline {
             return Ok(None);
         }
         self.prove_aged_out(id, snapshot.version, snapshot.last_sequence, snapshot.last_time()).await?;
+        let first = events.first().and_then(|event| event.origin.as_ref().ok()).map(|origin| origin.version);
+        if let Some(first) = first
+            && first > snapshot.version + 1
+        {
+            return Err(self.incomplete(id, first));
+        }
         Ok(Some(events))
     }
 
@@ -194,19 +214,27 @@ impl Pipeline {
     /// An event out of turn: the oldest ones are gone, or no host wrote it.
     fn not_ours(&self, id: &AggregateId, at_version: u64, event: &StoredEvent, expected: u64, why: &str) -> Failure {
         let sequence = event.sequence;
-        if at_version == 0 && expected == 1 && event.origin.as_ref().is_ok_and(|origin| origin.version > 1) {
-            let first = event.origin.as_ref().map_or(0, |origin| origin.version);
-            tracing::error!(domain = %self.domain, aggregate = %id, sequence, first_version = first, "oldest events are gone and no snapshot covers them");
-            let message = format!(
-                "the first event left of this aggregate has version {first} and no usable snapshot covers those before it: restore the stream or the snapshot from a backup"
-            );
-            return Failure::new(Code::Unavailable, message).about(id);
+        if let Ok(origin) = &event.origin
+            && at_version == 0
+            && expected == 1
+            && origin.version > 1
+        {
+            return self.incomplete(id, origin.version);
         }
         tracing::error!(domain = %self.domain, aggregate = %id, sequence, why, "event was not written by a host: its aggregate is parked");
         let message = format!(
             "the event at sequence {sequence} of the stream was not written by a host ({why}): remove it from the stream to free this aggregate"
         );
         Failure::new(Code::PluginFailed, message).about(id)
+    }
+
+    /// Retention has removed events that no snapshot covers.
+    fn incomplete(&self, id: &AggregateId, first_version: u64) -> Failure {
+        tracing::error!(domain = %self.domain, aggregate = %id, first_version, "older events are gone and no snapshot covers them");
+        let message = format!(
+            "the first event left of this aggregate has version {first_version} and no usable snapshot covers those before it: restore the stream or the snapshot from a backup"
+        );
+        Failure::new(Code::Unavailable, message).about(id)
     }
 
     fn restore(&self, id: &AggregateId, snapshot: &Snapshot, revision: u64, why_needed: &str) -> Result<Live, Failure> {
@@ -247,7 +275,8 @@ pub(super) fn unavailable(id: &AggregateId, error: crate::store::Unavailable) ->
     Failure::new(Code::Unavailable, error.0).about(id)
 }
 
-/// The plugin failed.
+/// The plugin failed, or what it shared its instance with.
 pub(super) fn failed(id: &AggregateId, error: crate::domain::PluginError) -> Failure {
-    Failure::new(Code::PluginFailed, error.to_string()).about(id)
+    let mendable = matches!(error, crate::domain::PluginError::InstanceLost);
+    Failure { mendable, ..Failure::new(Code::PluginFailed, error.to_string()).about(id) }
 }

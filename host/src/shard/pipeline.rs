@@ -48,16 +48,24 @@ impl Pipeline {
     /// Serves one request to one aggregate; takes it live or not, and leaves it live where
     /// that is of use.
     pub(super) async fn serve(&self, live: &mut Option<Live>, request: &Request) -> Reply {
-        let outcome = match request {
-            Request::Command(command) => self.command(live, command).await,
-            Request::Query(query) => self.query(live, query).await,
-        };
+        let mut outcome = self.attempt(live, request).await;
+        if outcome.as_ref().is_err_and(|failure| failure.mendable) {
+            // Another aggregate took the instance down: a fresh one serves this request.
+            outcome = self.attempt(live, request).await;
+        }
         match outcome {
             Ok(outcome) => Reply::Ok(outcome),
             Err(failure) => {
                 self.log(request.id(), &failure);
                 Reply::Error(failure)
             }
+        }
+    }
+
+    async fn attempt(&self, live: &mut Option<Live>, request: &Request) -> Result<Outcome, Failure> {
+        match request {
+            Request::Command(command) => self.command(live, command).await,
+            Request::Query(query) => self.query(live, query).await,
         }
     }
 
@@ -231,10 +239,11 @@ impl Pipeline {
         let stored = self.events.read(id, from, through, count as usize).await.map_err(|e| unavailable(id, e))?;
         let version = earlier.first_version + count - 1;
         let mut events = Vec::with_capacity(stored.len());
-        for (event, version) in stored.iter().zip(earlier.first_version..) {
-            match event.written_as(version) {
+        for event in &stored {
+            let Ok(origin) = &event.origin else { return Ok(None) };
+            match event.written_as(origin.version) {
                 Ok((name, origin)) if origin.command_id == command.command_id => {
-                    events.push(Recorded { name, version, sequence: event.sequence });
+                    events.push(Recorded { name, version: origin.version, sequence: event.sequence });
                 }
                 _ => return Ok(None),
             }

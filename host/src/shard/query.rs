@@ -141,6 +141,13 @@ impl Pipeline {
             let events =
                 self.events.read(id, from, head.sequence, EVENTS_PER_READ).await.map_err(|e| unavailable(id, e))?;
             let Some(last) = events.last() else { break };
+            let first = events.first().and_then(|event| event.origin.as_ref().ok()).map(|origin| origin.version);
+            if page.is_empty() && version > 0 && first.is_some_and(|first| first > version + 1) {
+                // What follows the remembered place has aged: the search begins anew.
+                (version, from) = (0, 1);
+                self.cursors.borrow_mut().0.remove(id);
+                continue;
+            }
             from = last.sequence + 1;
             for event in events {
                 // Retention may have removed the oldest; what is left follows without a gap.

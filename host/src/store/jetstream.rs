@@ -76,6 +76,8 @@ mod code {
     pub(super) const WRONG_LAST_SEQUENCE_CONSTANT: u64 = 10_164;
     /// A batch holds a message id that is stored already.
     pub(super) const BATCH_DUPLICATE_ID: u64 = 10_201;
+    /// A message with the same id is being stored by the replicas at this moment.
+    pub(super) const DUPLICATE_IN_PROCESS: u64 = 10_158;
     /// Batches are not allowed in this stream.
     pub(super) const BATCH_NOT_ALLOWED: u64 = 10_174;
     /// The message is larger than the stream takes.

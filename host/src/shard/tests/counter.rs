@@ -148,18 +148,19 @@ impl Instance for Running {
     }
 
     fn evolve(&mut self, aggregate: Handle, events: &[DomainEvent]) -> Result<Result<(), EvolveError>, PluginError> {
-        let mut count = self.count(aggregate);
         for (index, event) in events.iter().enumerate() {
             let payload: Value = serde_json::from_slice(&event.payload).expect("JSON");
             let n = payload["n"].as_u64().unwrap_or_default();
-            count = match event.name.as_str() {
+            let count = self.count(aggregate);
+            let count = match event.name.as_str() {
                 "added" => count + n,
                 "removed" => count - n,
                 "stamped" => count,
                 other => return Ok(Err(EvolveError { index, message: format!("`{other}` cannot be applied") })),
             };
+            // Event by event, so that those before one that fails have their effect.
+            self.counts.insert(aggregate.0, count);
         }
-        self.counts.insert(aggregate.0, count);
         Ok(Ok(()))
     }
 

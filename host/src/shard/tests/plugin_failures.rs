@@ -75,6 +75,18 @@ fn an_event_that_is_stored_and_cannot_be_applied_is_ok_once_and_then_named() {
 }
 
 #[test]
+fn a_tail_that_was_applied_in_part_is_not_believed() {
+    let world = World::new();
+    let (stale, other) = (world.host(), world.host());
+    stale.send("c", "add", 1).ok(1);
+    other.send("c", "add", 5).ok(2);
+    let spoilt = other.send("c", "spoil", 0).ok(3)["events"][0]["sequence"].as_u64().expect("a sequence");
+    stale.state("c").error("plugin_failed");
+    world.events.remove(spoilt);
+    assert_eq!(stale.state("c").ok(2).count(), 6, "the 5 count once");
+}
+
+#[test]
 fn as_many_events_as_fit_one_batch_are_stored() {
     let world = World::new();
     let host = world.host();

@@ -47,7 +47,9 @@ pub(super) fn read(payload: &[u8]) -> Result<Ack, AppendError> {
 fn refused(error: &ApiRefusal) -> AppendError {
     let ApiRefusal { err_code, description } = error;
     match *err_code {
-        code::WRONG_LAST_SEQUENCE | code::WRONG_LAST_SEQUENCE_CONSTANT => AppendError::Conflict,
+        code::WRONG_LAST_SEQUENCE | code::WRONG_LAST_SEQUENCE_CONSTANT | code::DUPLICATE_IN_PROCESS => {
+            AppendError::Conflict
+        }
         code::BATCH_DUPLICATE_ID => AppendError::AlreadyStored,
         code::MESSAGE_TOO_LARGE => {
             AppendError::Unstorable(format!("an event is larger than the stream takes: {description} ({err_code})"))

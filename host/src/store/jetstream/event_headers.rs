@@ -42,6 +42,9 @@ pub(super) fn read(headers: &HeaderMap) -> Result<Origin, String> {
     if text(header::MESSAGE_ID) != Some(event_id) {
         return Err(format!("its {} is not its {}", header::MESSAGE_ID, header::CE_ID));
     }
+    for name in [header::CE_SPECVERSION, header::CE_TYPE, header::CE_SOURCE, header::CE_SUBJECT, header::CONTENT_TYPE] {
+        needed(name)?;
+    }
     Ok(Origin {
         event_id: parsed(header::CE_ID, event_id, |text| Uuid::parse_str(text).ok())?,
         version: parsed(header::CE_SEQUENCE, needed(header::CE_SEQUENCE)?, |text| {

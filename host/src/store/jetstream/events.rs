@@ -25,7 +25,7 @@ use crate::store::{AppendError, Appended, EventStore, Extent, Head, Unavailable}
 const EXPECTED_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
 const EXPECTED_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
 /// Headers of an event beside its payload, in bytes, for the check against `max_payload`.
-const HEADERS_BYTES: usize = 1_536;
+const HEADERS_BYTES: usize = 4_096;
 
 /// The events of one domain.
 #[derive(Clone)]

@@ -8,7 +8,7 @@ use async_nats::Client;
 use async_nats::connection::State;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::kv::{Config, Entry, Operation, Store, UpdateErrorKind};
-use async_nats::jetstream::stream::StorageType;
+use async_nats::jetstream::stream::{DiscardPolicy, StorageType};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -45,7 +45,10 @@ impl JetStreamSnapshots {
     pub async fn open(client: Client, context: &Context, domain: &Name, replicas: usize) -> Result<Self, Unavailable> {
         let bucket = snapshot_bucket_of(domain);
         let store = match context.get_key_value(&bucket).await {
-            Ok(store) => store,
+            Ok(store) => {
+                audit(&store).await?;
+                store
+            }
             Err(_) => {
                 let config = Config {
                     bucket: bucket.clone(),
@@ -171,7 +174,7 @@ impl Inner {
                 Found::Nothing => self.deleted_revision(id).await?,
             };
         }
-        Ok(Saved::Superseded)
+        Err(Unavailable("other hosts keep writing the same snapshot".into()))
     }
 
     /// The revision of a key that was deleted, 0 where it never was.
@@ -200,6 +203,24 @@ impl Inner {
         if let Err(error) = stream.purge().sequence(revision).filter(filter).await {
             tracing::debug!(aggregate = %id, %error, "chunks of an older snapshot were not removed");
         }
+    }
+}
+
+/// Refuses a bucket that loses what is put into it.
+async fn audit(store: &Store) -> Result<(), Unavailable> {
+    let status = store.status().await.map_err(|error| Unavailable(format!("bucket {}: {error}", store.name)))?;
+    let config = &status.info.config;
+    let broken = [
+        (!config.max_age.is_zero(), "max_age is set: snapshots would expire"),
+        (config.storage == StorageType::Memory, "storage is memory: snapshots would not survive the server"),
+        (
+            config.max_bytes > 0 && config.discard == DiscardPolicy::Old,
+            "max_bytes is set together with discard old: it would delete snapshots",
+        ),
+    ];
+    match broken.iter().find(|(is_broken, _)| *is_broken) {
+        Some((_, why)) => Err(Unavailable(format!("bucket {} cannot hold snapshots: {why}", store.name))),
+        None => Ok(()),
     }
 }
 

@@ -52,6 +52,12 @@ pub(super) fn audit(domain: &Name, config: &Value) -> Vec<Violation> {
     if bounded("max_msgs_per_subject") {
         broken("max_msgs_per_subject", "is set: it would delete an aggregate's older events");
     }
+    if flag("allow_rollup_hdrs") {
+        broken("allow_rollup_hdrs", "is set: one message with a rollup header would delete events");
+    }
+    if flag("allow_msg_counter") {
+        broken("allow_msg_counter", "is set: messages would be taken for counters");
+    }
     if text("persist_mode") == "async" {
         broken("persist_mode", "is async: events would be acknowledged before they are stored");
     }
@@ -130,6 +136,8 @@ mod tests {
             (json!({"sealed": true}), "sealed"),
             (json!({"max_msgs_per_subject": 1}), "max_msgs_per_subject"),
             (json!({"persist_mode": "async"}), "persist_mode"),
+            (json!({"allow_rollup_hdrs": true}), "allow_rollup_hdrs"),
+            (json!({"allow_msg_counter": true}), "allow_msg_counter"),
             (json!({"max_msgs": 10}), "max_msgs"),
             (json!({"max_bytes": 10}), "max_bytes"),
             (json!({"subjects": ["agent.events.*.*"]}), "subjects"),
