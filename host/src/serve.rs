@@ -23,8 +23,9 @@ use crate::store::jetstream::{ServerError, StreamError, check_server};
 
 /// How long stopping may take in all; ten seconds are promised.
 const STOP_MAX: Duration = Duration::from_secs(9);
-/// How long of it the server may take to say that nothing more will come.
-const DRAIN_MAX: Duration = Duration::from_secs(2);
+/// How long of it a lane may take for what has arrived and for the server to say that nothing
+/// more will come.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
 
 /// Serves until SIGTERM or Ctrl-C, then stops cleanly.
 ///

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod bad_plugins;
+mod bad_wire;
 mod command_line;
 mod commands;
 mod connecting;

@@ -102,3 +102,18 @@ async fn a_subject_that_only_begins_like_a_domain_is_an_honest_reply_subject() -
     tests::eventually("the agent is deployed", async || nats.ask(agent.state()).await?.ok()).await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn the_service_api_does_not_answer_into_a_domain() -> Result<()> {
+    let nats = Nats::start().await?;
+    let host = Host::start(&nats).await?;
+    let victim = Agent::new();
+    let reply = format!("agent.events.{}.activated", victim.id);
+    for verb in ["PING", "INFO", "STATS"] {
+        nats.client().publish_with_reply(format!("$SRV.{verb}"), reply.clone(), "".into()).await?;
+    }
+    ensure!(!nats.ping().await?.is_empty(), "the service API is silent");
+    nats.ask(victim.deploy()).await?.ok()?;
+    ensure!(nats.stored(&victim.id).await?.len() == 1, "an answer of the service API became an event");
+    host.logs(&[&reply]).await
+}

@@ -1,7 +1,10 @@
 //! A stream with a setting that breaks a promise: the host does not start, and names the setting.
 //! It must not test streams that are fine.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
+use async_nats::jetstream;
 use serde_json::{Value, json};
 use tests::stream::event_stream;
 use tests::{Host, Nats};
@@ -99,4 +102,21 @@ async fn discarding_old_messages_by_count_is_refused() -> Result<()> {
 #[tokio::test]
 async fn discarding_old_messages_by_size_is_refused() -> Result<()> {
     refused(&json!({"max_bytes": 1_000_000_000}), &["max_bytes", "discard"]).await
+}
+
+#[tokio::test]
+async fn a_stream_that_a_header_could_wipe_is_refused() -> Result<()> {
+    refused(&json!({"allow_rollup_hdrs": true}), &["allow_rollup_hdrs"]).await
+}
+
+#[tokio::test]
+async fn a_snapshot_bucket_that_forgets_is_refused() -> Result<()> {
+    let nats = Nats::start().await?;
+    let config = jetstream::kv::Config {
+        bucket: "AGENT_SNAPSHOTS".into(),
+        max_age: Duration::from_secs(3_600),
+        ..jetstream::kv::Config::default()
+    };
+    nats.jetstream().create_key_value(config).await?;
+    Host::builder(&nats)?.refuses(&["AGENT_SNAPSHOTS", "max_age"]).await
 }
