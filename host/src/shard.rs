@@ -299,11 +299,12 @@ impl Shard {
     }
 }
 
-/// Serves one request, replies, then takes the snapshot that is due.
+/// Serves one request, replies, applies what it stored, then takes the snapshot that is due.
 async fn work(pipeline: Rc<Pipeline>, id: AggregateId, mut live: Option<Live>, job: Job) -> Finished {
     let reply = pipeline.serve(&mut live, &job.request).await;
     pipeline.metrics.replied(&reply);
     job.responder.respond(reply).await;
+    pipeline.apply_stored(&id, &mut live);
     if let Some(live) = live.as_mut()
         && pipeline.snapshot_due(live)
     {

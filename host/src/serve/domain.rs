@@ -85,7 +85,7 @@ impl DomainStart<'_> {
                 cache_capacity: settings.cache_capacity as usize,
                 reply_bytes_max: Arc::new(move || sizing.max_payload().saturating_sub(REPLY_HEADERS_BYTES)),
             },
-            std::thread::available_parallelism().map_or(1, usize::from).min(SHARDS_MAX),
+            shard_count(),
         )
         .map_err(ServeError::Threads)?;
         let subjects = Subjects::new(domain);
@@ -125,6 +125,13 @@ impl DomainStart<'_> {
         }
         Ok(())
     }
+}
+
+/// Half the processors: the other half serves the connection and the server beside it, and on
+/// few processors more threads only take turns.
+fn shard_count() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    (processors / 2).clamp(1, SHARDS_MAX)
 }
 
 /// The stream a domain has, by the settings.

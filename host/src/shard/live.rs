@@ -27,6 +27,8 @@ pub(super) struct Live {
     pub(super) last_time: Timestamp,
     /// The last commands that stored events.
     pub(super) commands: RememberedCommands,
+    /// Events that are stored and counted, and that the state does not have yet.
+    stored: Vec<DomainEvent>,
     /// Whether the state may differ from the log's, so that it must be loaded anew.
     pub(super) doubtful: bool,
     /// Whether retention has removed all its events, so that the stream knows it no more.
@@ -50,6 +52,7 @@ impl Live {
             last_event_id: Uuid::nil(),
             last_time: Timestamp(0),
             commands: RememberedCommands::default(),
+            stored: Vec::new(),
             doubtful: false,
             aged_out: false,
             snapshot_version: 0,
@@ -74,6 +77,7 @@ impl Live {
             last_event_id: snapshot.last_event_id,
             last_time: snapshot.last_time(),
             commands: snapshot.commands.clone(),
+            stored: Vec::new(),
             doubtful: false,
             aged_out: false,
             snapshot_version: snapshot.version,
@@ -120,21 +124,38 @@ impl Live {
         self.aged_out = false;
     }
 
-    /// Notes the events of a command that was just stored.
+    /// Notes the events of a command that was just stored; [`Live::apply_stored`] follows.
     pub(super) fn record_own(
         &mut self,
         command_id: &str,
         first_sequence: u64,
-        events: u32,
+        events: Vec<DomainEvent>,
         last_event_id: Uuid,
         time: Timestamp,
     ) {
-        self.commands.remember(command_id, self.version + 1, first_sequence, events);
-        self.version += u64::from(events);
-        self.last_sequence = first_sequence + u64::from(events) - 1;
+        let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
+        self.stored = events;
+        self.commands.remember(command_id, self.version + 1, first_sequence, count);
+        self.version += u64::from(count);
+        self.last_sequence = first_sequence + u64::from(count) - 1;
         self.last_event_id = last_event_id;
         self.last_time = time;
         self.aged_out = false;
+    }
+
+    /// Applies the events that were just stored, which stay stored whatever the plugin does: the
+    /// aggregate is doubtful where it cannot apply them.
+    pub(super) fn apply_stored(&mut self) -> Result<(), String> {
+        if self.stored.is_empty() {
+            return Ok(());
+        }
+        let stored = std::mem::take(&mut self.stored);
+        let applied = match self.evolve(&stored) {
+            Ok(evolved) => evolved.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        self.doubtful |= applied.is_err();
+        applied
     }
 
     /// The state for queries.

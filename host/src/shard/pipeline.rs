@@ -191,8 +191,7 @@ impl Pipeline {
         })
     }
 
-    /// Stores a command's events, then applies them. An event that is stored stays stored,
-    /// whatever the plugin then does: the aggregate is doubtful where it cannot apply it.
+    /// Stores a command's events. [`Pipeline::apply_stored`] then applies them.
     async fn record(
         &self,
         aggregate: &mut Live,
@@ -213,21 +212,23 @@ impl Pipeline {
         let last_event_id = new.event_id(&self.domain, events.len() - 1);
         let appended = self.events.append(new).await?;
 
-        let failure = match aggregate.evolve(&events) {
-            Ok(evolved) => evolved.err().map(|error| error.to_string()),
-            Err(error) => Some(error.to_string()),
-        };
-        if let Some(error) = failure {
-            aggregate.doubtful = true;
-            let sequence = appended.first_sequence;
+        let recorded = (first_version..).zip(appended.first_sequence..).zip(&events);
+        let recorded = recorded
+            .map(|((version, sequence), event)| Recorded { name: event.name.clone(), version, sequence })
+            .collect();
+        aggregate.record_own(&command.command_id, appended.first_sequence, events, last_event_id, time);
+        Ok(Outcome::Accepted { id: id.clone(), version: aggregate.version, duplicate: false, events: recorded })
+    }
+
+    /// Applies what a command stored, once its sender has been answered: the answer does not
+    /// depend on it, and the aggregate's next request comes after it.
+    pub(super) fn apply_stored(&self, id: &AggregateId, live: &mut Option<Live>) {
+        let Some(aggregate) = live else { return };
+        if let Err(error) = aggregate.apply_stored() {
+            let sequence = aggregate.last_sequence;
             tracing::error!(domain = %self.domain, aggregate = %id, sequence, error, "plugin cannot apply what it decided itself");
+            *live = None;
         }
-        let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
-        aggregate.record_own(&command.command_id, appended.first_sequence, count, last_event_id, time);
-        let recorded = (first_version..).zip(appended.first_sequence..).zip(events);
-        let events =
-            recorded.map(|((version, sequence), event)| Recorded { name: event.name, version, sequence }).collect();
-        Ok(Outcome::Accepted { id: id.clone(), version: aggregate.version, duplicate: false, events })
     }
 
     /// The reply that the first delivery of a command got, rebuilt from its events; `None`

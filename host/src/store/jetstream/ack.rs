@@ -66,6 +66,13 @@ pub(super) fn not_atomic() -> AppendError {
     )
 }
 
+/// No answer came in time.
+pub(super) fn overdue() -> AppendError {
+    let why =
+        "JetStream did not acknowledge in time: send the command again with the same Nats-Msg-Id to learn its outcome";
+    AppendError::Unknown(why.into())
+}
+
 /// Reads the failure of a publish that got no answer.
 pub(super) fn unanswered(error: &RequestError) -> AppendError {
     match error.kind() {
@@ -76,9 +83,7 @@ pub(super) fn unanswered(error: &RequestError) -> AppendError {
             AppendError::Unstorable("an event is larger than the server's max_payload".into())
         }
         RequestErrorKind::InvalidSubject => AppendError::Unstorable(error.to_string()),
-        RequestErrorKind::TimedOut | RequestErrorKind::Other => AppendError::Unknown(
-            "JetStream did not acknowledge in time: send the command again with the same Nats-Msg-Id to learn its outcome".into(),
-        ),
+        RequestErrorKind::TimedOut | RequestErrorKind::Other => overdue(),
     }
 }
 

@@ -105,10 +105,9 @@ impl JetStreamEvents {
 
 impl EventStore for JetStreamEvents {
     fn append(&self, events: NewEvents) -> BoxFuture<'static, Result<Appended, AppendError>> {
+        // On the caller's own thread: the way of every command takes as few turns as it can.
         let inner = Arc::clone(&self.0);
-        let task = self.0.runtime.spawn(async move { inner.append(events).await });
-        async move { task.await.unwrap_or_else(|_| Err(AppendError::Unknown("the service is stopping".into()))) }
-            .boxed()
+        inner.append(events).boxed()
     }
 
     fn head(&self, id: &AggregateId) -> BoxFuture<'static, Result<Option<Head>, Unavailable>> {
@@ -134,7 +133,7 @@ impl EventStore for JetStreamEvents {
 }
 
 impl Inner {
-    async fn append(&self, new: NewEvents) -> Result<Appended, AppendError> {
+    async fn append(self: Arc<Self>, new: NewEvents) -> Result<Appended, AppendError> {
         if let Some(why) = &*self.misplaced.borrow() {
             return Err(AppendError::Unavailable(why.clone()));
         }
@@ -152,8 +151,17 @@ impl Inner {
             batch::begin(&self.client, parts).await.map_err(|error| AppendError::Unavailable(error.to_string()))?
         };
         let Some(last) = last else { return Err(AppendError::Unstorable("there are no events to store".into())) };
-        let request = Request::new().headers(last.headers).payload(last.payload).timeout(Some(self.ack_timeout));
-        let reply = self.client.send_request(last.subject, request).await.map_err(|error| ack::unanswered(&error))?;
+        // Without a timeout of its own the request needs no timer of the thread it runs on.
+        let request = Request::new().headers(last.headers).payload(last.payload).timeout(None);
+        let answer = self.client.send_request(last.subject, request);
+        let answer = {
+            let _timers = self.runtime.enter();
+            tokio::time::timeout(self.ack_timeout, answer)
+        };
+        let reply = match answer.await {
+            Ok(reply) => reply.map_err(|error| ack::unanswered(&error))?,
+            Err(_) => return Err(ack::overdue()),
+        };
         let ack = ack::read(&reply.payload)?;
         self.check_place(&ack)?;
         if ack.duplicate {
@@ -190,11 +198,13 @@ impl Inner {
     }
 
     /// A second look where the stream did not allow batches: it may have been upgraded.
-    async fn allows_batches(&self) -> bool {
+    async fn allows_batches(self: &Arc<Self>) -> bool {
         if self.atomic.load(Ordering::Relaxed) {
             return true;
         }
-        let config = find(&self.context, &self.stream.name).await.ok().flatten();
+        let inner = Arc::clone(self);
+        let look = self.runtime.spawn(async move { find(&inner.context, &inner.stream.name).await });
+        let config = look.await.ok().and_then(Result::ok).flatten();
         let upgraded = config
             .and_then(|config| EventStream::adopt(&self.domain, &config).ok())
             .is_some_and(|stream| stream.atomic);
@@ -217,13 +227,15 @@ impl Inner {
 
     /// JetStream stored nothing since it knows the message id: it is well only if what is
     /// there is this very event.
-    async fn recognise(&self, new: &NewEvents, sequence: u64) -> AppendError {
+    async fn recognise(self: &Arc<Self>, new: &NewEvents, sequence: u64) -> AppendError {
         let unknown = |why: String| {
             AppendError::Unavailable(format!("JetStream takes the event for one it has at sequence {sequence}, {why}"))
         };
-        let message = match read::at(self, sequence).await {
-            Ok(message) => message,
-            Err(error) => return unknown(error.0),
+        let inner = Arc::clone(self);
+        let message = match self.runtime.spawn(async move { read::at(&inner, sequence).await }).await {
+            Ok(Ok(message)) => message,
+            Ok(Err(error)) => return unknown(error.0),
+            Err(_) => return unknown("and the service is stopping".into()),
         };
         let ours = message.is_some_and(|message| {
             let event_id = new.event_id(&self.domain, 0).to_string();
