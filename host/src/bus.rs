@@ -31,8 +31,10 @@ const FAR_OFF: Duration = Duration::from_secs(30 * 365 * 24 * 3_600);
 
 /// What a domain's lane on the bus needs.
 pub struct Lane {
-    /// The connection.
+    /// The connection that requests come by.
     pub client: Client,
+    /// The shards' own connections, which replies go by, in the shards' order.
+    pub shard_clients: Vec<Client>,
     /// The domain.
     pub description: Description,
     /// The domains this host serves, whose subjects no reply may have.
@@ -126,24 +128,24 @@ impl Lane {
             Some(Address::Query { .. }) => &self.queries,
             _ => &self.commands,
         };
-        let responder = Box::new(NatsResponder {
-            client: self.client.clone(),
-            reply,
-            endpoint: Arc::clone(endpoint),
-            begun: Instant::now(),
-        });
+        let endpoint = Arc::clone(endpoint);
+        let begun = Instant::now();
+        let respond_by = |client: &Client| Box::new(NatsResponder { client: client.clone(), reply, endpoint, begun });
         let read = match address {
             Some(address) => request::read(&address, &text, payload, &self.description, self.payload_bytes_max),
             None => Err(Failure::invalid("", "the subject has another shape than <domain>.commands.[<id>.]<verb>")),
         };
         let (responder, failure): (Box<dyn Responder>, Failure) = match read {
-            Ok(request) => match shards.submit(Job { request, responder }) {
-                Ok(()) => return,
-                Err(undelivered) => (undelivered.job.responder, undelivered.failure),
-            },
+            Ok(request) => {
+                let client = self.shard_clients.get(shards.place(request.id())).unwrap_or(&self.client);
+                match shards.submit(Job { responder: respond_by(client), request }) {
+                    Ok(()) => return,
+                    Err(undelivered) => (undelivered.job.responder, undelivered.failure),
+                }
+            }
             Err(failure) => {
                 tracing::info!(subject = subject.as_str(), error = failure.message, "invalid request");
-                (responder, failure)
+                (respond_by(&self.client), failure)
             }
         };
         let reply = Reply::Error(failure);

@@ -6,6 +6,10 @@ use std::process::ExitCode;
 use agent_service::cli::{self, CliError, CommandLine, Exit};
 use agent_service::{config, logging, serve};
 
+/// Fast on small pieces that one thread makes and another one frees.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let exit = match config::parse::<CommandLine>(std::env::args_os()) {
         Ok(line) => run(line).unwrap_or_else(|error| error.report()),

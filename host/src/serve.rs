@@ -98,8 +98,14 @@ impl Host {
         let served: Arc<[Name]> = registry.keys().cloned().collect();
         let (mut lanes, mut domains) = (Vec::new(), Vec::new());
         for (domain, registered) in registry {
-            let start =
-                DomainStart { client: &client, context: &context, server: &server, settings: service, served: &served };
+            let start = DomainStart {
+                connection,
+                client: &client,
+                context: &context,
+                server: &server,
+                settings: service,
+                served: &served,
+            };
             let (lane, shown) = start.domain(&domain, registered, stopping.clone(), Arc::clone(&lost)).await?;
             lanes.push(lane);
             domains.push(shown);
@@ -170,6 +176,9 @@ pub enum ServeError {
     /// The component engine does not start.
     #[error(transparent)]
     Engine(#[from] LoadError),
+    /// Starting a shard ended in a panic.
+    #[error("a shard cannot be started: {0}")]
+    Shard(String),
     /// Loading plugins ended in a panic.
     #[error("loading plugins failed: {0}")]
     Plugins(String),

@@ -9,6 +9,7 @@ mod pipeline;
 mod query;
 #[cfg(test)]
 mod tests;
+mod thread;
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -25,6 +26,7 @@ use tokio::sync::mpsc;
 use self::instances::Instances;
 use self::live::Live;
 use self::pipeline::Pipeline;
+pub use self::thread::ShardThread;
 use crate::clock::Clock;
 use crate::domain::{Author, Generation};
 use crate::message::{Code, Failure, Reply, Request};
@@ -66,7 +68,7 @@ pub struct Undelivered {
     pub failure: Failure,
 }
 
-/// What a shard needs to serve a domain.
+/// What one shard needs to serve its share of a domain.
 #[derive(Clone)]
 pub struct Service {
     /// The domain.
@@ -89,6 +91,8 @@ pub struct Service {
     pub cache_capacity: usize,
     /// How large a reply may be, in bytes.
     pub reply_bytes_max: Arc<dyn Fn() -> usize + Send + Sync>,
+    /// Sees to it that what was said last is heard, before the shard's thread ends.
+    pub last_words: Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
 }
 
 /// The shards of one domain.
@@ -99,25 +103,26 @@ pub struct Shards {
 }
 
 impl Shards {
-    /// Starts `count` shards.
-    ///
-    /// # Errors
-    /// Where the system gives no thread.
-    pub fn start(service: &Service, count: usize) -> std::io::Result<Self> {
-        let capacity = service.cache_capacity.div_ceil(count).max(1);
+    /// Lets each thread serve its share, with the stores that live on it.
+    pub fn serve(shards: Vec<(ShardThread, Service)>) -> Self {
+        let count = shards.len();
         let (mut mailboxes, mut threads) = (Vec::new(), Vec::new());
-        for n in 0..count {
+        for (thread, service) in shards {
             let (sender, mailbox) = mpsc::channel(MAILBOX_MAX);
-            let service = service.clone();
-            let thread = std::thread::Builder::new().name(format!("{}-{n}", service.domain));
-            threads.push(thread.spawn(move || {
-                let _end = EndOnPanic;
-                let shard = Shard::new(service, capacity);
-                futures::executor::block_on(shard.run(mailbox));
-            })?);
+            let capacity = service.cache_capacity.div_ceil(count).max(1);
+            threads.push(thread.begin(move |runtime| {
+                let last_words = Arc::clone(&service.last_words);
+                thread::drive(runtime, Shard::new(service, capacity).run(mailbox));
+                runtime.block_on(last_words());
+            }));
             mailboxes.push(sender);
         }
-        Ok(Self { mailboxes, threads, hasher: RandomState::new() })
+        Self { mailboxes, threads, hasher: RandomState::new() }
+    }
+
+    /// Which shard an aggregate belongs to, counted from 0.
+    pub fn place(&self, id: &AggregateId) -> usize {
+        self.hasher.hash_one(id) as usize % self.mailboxes.len()
     }
 
     /// Hands a request to the shard of its aggregate.
@@ -125,8 +130,7 @@ impl Shards {
     /// # Errors
     /// [`Undelivered`]: `overloaded` where the mailbox is full, `unavailable` where the shard is gone.
     pub fn submit(&self, job: Job) -> Result<(), Box<Undelivered>> {
-        let at = self.hasher.hash_one(job.request.id()) as usize % self.mailboxes.len();
-        self.mailboxes[at].try_send(job).map_err(|error| match error {
+        self.mailboxes[self.place(job.request.id())].try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(job) => {
                 let failure = overloaded(job.request.id());
                 Box::new(Undelivered { job, failure })
@@ -144,19 +148,6 @@ impl Shards {
         for thread in self.threads {
             // A panic would have ended the process.
             let _ = thread.join();
-        }
-    }
-}
-
-/// Ends the process when a shard panics: its aggregates would stay without an answer for as
-/// long as the process lives, while another host, or this one started anew, can serve them.
-struct EndOnPanic;
-
-impl Drop for EndOnPanic {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            tracing::error!("a shard ended in a panic: the process ends with it, to be started anew");
-            std::process::abort();
         }
     }
 }

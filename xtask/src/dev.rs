@@ -69,7 +69,7 @@ fn say_how_to_play(service: &Service) -> Result<()> {
     let terminal = Terminal::stdout();
     let binaries = service.binary.parent().unwrap_or(Path::new(".")).display();
     let url = &service.nats_url;
-    let metadata = r#""metadata":{"name":"Ada","version":"1.0.0","owner_id":"0197f3c2-0000-7000-8000-00000000000a"}"#;
+    let metadata = r#""metadata":{"name":"Ada","description":"answers questions","version":"1.0.0","owner_id":"0197f3c2-0000-7000-8000-00000000000a"}"#;
     let deploy = format!(r#"{{"agent_id":"{SAMPLE_ID}","agent_type":"AI",{metadata}}}"#);
     let commands = [
         format!("export NATS_URL={url}"),

@@ -2,7 +2,9 @@
 //! of other domains but their names.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
@@ -10,28 +12,39 @@ use super::ServeError;
 use crate::bus::discovery::ServedDomain;
 use crate::bus::{Endpoint, Lane, LaneEnds};
 use crate::clock::Clock;
-use crate::config::{Layout, Service, SettingsError, SnapshotKeeping};
+use crate::config::{Connection, Layout, Service, SettingsError, SnapshotKeeping};
 use crate::domain::{Author, Generation};
 use crate::metrics::Metrics;
-use crate::name::{Name, Subjects, stream_of};
-use crate::nats::{Client, JetStream};
+use crate::name::{Name, SERVICE, Subjects, stream_of};
+use crate::nats::{self, Client, JetStream};
 use crate::registry::Registered;
-use crate::shard::{self, Shards};
-use crate::store::SnapshotStore;
+use crate::shard::{self, ShardThread, Shards};
 use crate::store::jetstream::{
-    EventStream, JetStreamEvents, JetStreamSnapshots, ServerFacts, StreamLayout, StreamSettings,
+    EventStream, Home, JetStreamEvents, JetStreamSnapshots, ServerFacts, StreamLayout, StreamSettings,
 };
 use crate::store::memory::MemorySnapshots;
+use crate::store::{SnapshotStore, Unavailable};
 
 /// Room that a reply's headers need beside its payload, in bytes.
 const REPLY_HEADERS_BYTES: usize = 4_096;
 /// Most shards of a domain: more threads than this only wait for the one connection.
 const SHARDS_MAX: usize = 4;
+/// How long a shard waits for its last replies to be sent.
+const FLUSH_MAX: Duration = Duration::from_secs(1);
 /// The domain whose stream has a setting of its own.
 const AGENT: &str = "agent";
 
+/// What the shards of a domain have in common.
+struct Part {
+    generation: Arc<dyn Generation>,
+    author: Author,
+    metrics: Arc<Metrics>,
+    home: Home,
+}
+
 /// What starting a domain needs.
 pub(super) struct DomainStart<'a> {
+    pub(super) connection: &'a Connection,
     pub(super) client: &'a Client,
     pub(super) context: &'a JetStream,
     pub(super) server: &'a ServerFacts,
@@ -51,43 +64,28 @@ impl DomainStart<'_> {
         let (client, settings) = (self.client, self.settings);
         let stream = EventStream::open(self.context, domain, &stream_settings(domain, settings)).await?;
         self.warn_of(domain, &stream)?;
-        let snapshots: Arc<dyn SnapshotStore> = match settings.snapshot_store {
-            SnapshotKeeping::Memory => Arc::new(MemorySnapshots::default()),
-            SnapshotKeeping::Jetstream => {
-                let replicas = usize::from(settings.stream_replicas);
-                let opened = JetStreamSnapshots::open(client.clone(), self.context, domain, replicas).await;
-                Arc::new(opened.map_err(|error| ServeError::Snapshots(error.0))?)
-            }
-        };
-        let events = JetStreamEvents::new(
-            client.clone(),
-            self.context.clone(),
-            domain,
+        let home = Home {
+            domain: domain.clone(),
             stream,
-            &self.server.domain,
-            settings.append_timeout,
-        );
+            js_domain: self.server.domain.clone(),
+            ack_timeout: settings.append_timeout,
+            misplaced: watch::Sender::new(None),
+            lost: Arc::clone(&lost),
+        };
+        let misplaced = home.misplaced.subscribe();
         let generation: Arc<dyn Generation> = Arc::new(registered.plugin);
-        let author = author(&events, &*generation).await?;
+        let newest = JetStreamEvents::new(client.clone(), self.context.clone(), home.clone()).newest_author().await;
+        let author = author(newest, &*generation);
         let description = generation.description().clone();
-        let (metrics, misplaced) = (Arc::new(Metrics::default()), events.misplaced());
-        let sizing = client.clone();
-        let shards = Shards::start(
-            &shard::Service {
-                domain: domain.clone(),
-                generation,
-                author: author.clone(),
-                events: Arc::new(events),
-                snapshots,
-                clock: Clock::System,
-                metrics: Arc::clone(&metrics),
-                snapshot_frequency: settings.snapshot_frequency,
-                cache_capacity: settings.cache_capacity as usize,
-                reply_bytes_max: Arc::new(move || sizing.max_payload().saturating_sub(REPLY_HEADERS_BYTES)),
-            },
-            shard_count(),
-        )
-        .map_err(ServeError::Threads)?;
+        let metrics = Arc::new(Metrics::default());
+        let part = Part { generation, author: author.clone(), metrics: Arc::clone(&metrics), home };
+        let (mut shards, mut clients) = (Vec::new(), Vec::new());
+        for n in 0..shard_count() {
+            let (shard, client) = self.shard(&format!("{domain}-{n}"), &part).await?;
+            shards.push(shard);
+            clients.push(client);
+        }
+        let shards = Shards::serve(shards);
         let subjects = Subjects::new(domain);
         let endpoint = |kind: &str, subject: String| {
             Arc::new(Endpoint::new(format!("{domain}-{kind}"), subject, settings.queue_group.clone()))
@@ -95,6 +93,7 @@ impl DomainStart<'_> {
         let endpoints = [endpoint("commands", subjects.commands()), endpoint("queries", subjects.queries())];
         let lane = Lane {
             client: client.clone(),
+            shard_clients: clients,
             description: description.clone(),
             served: Arc::clone(self.served),
             queue_group: settings.queue_group.clone(),
@@ -106,6 +105,52 @@ impl DomainStart<'_> {
         let lane = lane.open(shards, LaneEnds { stop, misplaced, lost }).await?;
         tracing::info!(%domain, activation = author.activation, plugin = &*author.plugin, "domain is served");
         Ok((lane, ServedDomain { description, plugin: author.plugin, endpoints, metrics }))
+    }
+
+    /// Starts a shard's thread with a connection of its own, and its stores over it.
+    async fn shard(&self, name: &str, part: &Part) -> Result<((ShardThread, shard::Service), Client), ServeError> {
+        let settings = self.settings;
+        let thread = ShardThread::start(name).map_err(ServeError::Threads)?;
+        let (connection, home) = (self.connection.clone(), part.home.clone());
+        let (keeping, replicas) = (settings.snapshot_store, usize::from(settings.stream_replicas));
+        let opened = thread.run(async move {
+            let client = nats::connect(&connection, SERVICE).await?;
+            let context = nats::jetstream(client.clone(), &connection);
+            let snapshots: Arc<dyn SnapshotStore> = match keeping {
+                SnapshotKeeping::Memory => Arc::new(MemorySnapshots::default()),
+                SnapshotKeeping::Jetstream => {
+                    let opened = JetStreamSnapshots::open(client.clone(), &context, &home.domain, replicas).await;
+                    Arc::new(opened.map_err(|error| ServeError::Snapshots(error.0))?)
+                }
+            };
+            let events = Arc::new(JetStreamEvents::new(client.clone(), context, home));
+            Ok::<_, ServeError>((client, events, snapshots))
+        });
+        let (client, events, snapshots) = opened.await.map_err(|error| ServeError::Shard(error.to_string()))??;
+        let (sizing, flushing) = (client.clone(), client.clone());
+        let service = shard::Service {
+            domain: part.home.domain.clone(),
+            generation: Arc::clone(&part.generation),
+            author: part.author.clone(),
+            events,
+            snapshots,
+            clock: Clock::System,
+            metrics: Arc::clone(&part.metrics),
+            snapshot_frequency: settings.snapshot_frequency,
+            cache_capacity: settings.cache_capacity as usize,
+            reply_bytes_max: Arc::new(move || sizing.max_payload().saturating_sub(REPLY_HEADERS_BYTES)),
+            last_words: Arc::new(move || {
+                let client = flushing.clone();
+                async move {
+                    let flushed = tokio::time::timeout(FLUSH_MAX, client.flush()).await;
+                    if !matches!(flushed, Ok(Ok(()))) {
+                        tracing::warn!("the last replies may not have been sent");
+                    }
+                }
+                .boxed()
+            }),
+        };
+        Ok(((thread, service), client))
     }
 
     /// Says once what is not wrong but will surprise.
@@ -149,10 +194,10 @@ pub fn stream_settings(domain: &Name, settings: &Service) -> StreamSettings {
 
 /// What events will say of the code: the activation number grows when the code is not that
 /// of the newest event.
-async fn author(events: &JetStreamEvents, generation: &dyn Generation) -> Result<Author, ServeError> {
+fn author(newest: Result<Option<Author>, Unavailable>, generation: &dyn Generation) -> Author {
     let description = generation.description();
     let plugin = format!("{}/{};sha256={}", description.domain, description.version, generation.digest());
-    let newest = events.newest_author().await.unwrap_or_else(|error| {
+    let newest = newest.unwrap_or_else(|error| {
         tracing::warn!(domain = %description.domain, %error, "the newest event cannot be read: activations are counted anew");
         None
     });
@@ -161,5 +206,5 @@ async fn author(events: &JetStreamEvents, generation: &dyn Generation) -> Result
         Some(newest) if *newest.plugin == *plugin => newest.activation,
         Some(newest) => newest.activation + 1,
     };
-    Ok(Author { plugin: plugin.into(), activation })
+    Author { plugin: plugin.into(), activation }
 }

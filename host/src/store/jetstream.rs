@@ -16,7 +16,7 @@ mod upgrade;
 use async_nats::jetstream::Context;
 use serde_json::Value;
 
-pub use self::events::JetStreamEvents;
+pub use self::events::{Home, JetStreamEvents};
 pub use self::server::{ServerError, ServerFacts, check_server};
 pub use self::snapshots::JetStreamSnapshots;
 pub use self::stream::{EventStream, StreamError, StreamLayout, StreamSettings};

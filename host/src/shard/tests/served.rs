@@ -16,7 +16,7 @@ use crate::domain::Author;
 use crate::message::{Command, Failure, Query, Reply, Request};
 use crate::metrics::Metrics;
 use crate::name::AggregateId;
-use crate::shard::{Job, Responder, Service, Shards};
+use crate::shard::{Job, Responder, Service, ShardThread, Shards};
 use crate::store::memory::events::MemoryEvents;
 
 /// How long a reply may take before the test fails: far longer than any should.
@@ -68,10 +68,13 @@ impl World {
             snapshot_frequency: 1_000,
             cache_capacity: 10_000,
             reply_bytes_max: Arc::new(|| 1 << 20),
+            last_words: Arc::new(|| Box::pin(std::future::ready(()))),
         };
         settings(&mut service);
-        let shards = Shards::start(&service, 1).expect("a thread");
-        Host { shards: Some(shards), metrics: service.metrics, seen, commands: Arc::clone(&self.commands) }
+        let metrics = Arc::clone(&service.metrics);
+        let thread = ShardThread::start("test").expect("a thread");
+        let shards = Shards::serve(vec![(thread, service)]);
+        Host { shards: Some(shards), metrics, seen, commands: Arc::clone(&self.commands) }
     }
 }
 

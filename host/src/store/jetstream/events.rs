@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_nats::client::RequestErrorKind;
 use async_nats::connection::State;
 use async_nats::jetstream::Context;
 use async_nats::{Client, Request};
@@ -12,7 +13,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::json;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::ack::{self, Ack, not_atomic};
 use super::batch::{self, Part};
@@ -45,39 +46,45 @@ pub(super) struct Inner {
     ack_timeout: Duration,
     /// Why no more appends are made, once events went where they do not belong.
     misplaced: watch::Sender<Option<String>>,
+    lost: Arc<Notify>,
     runtime: Handle,
 }
 
+/// Where a domain's events are at home, whichever connection they take.
+#[derive(Clone)]
+pub struct Home {
+    /// The domain.
+    pub domain: Name,
+    /// Its stream.
+    pub stream: EventStream,
+    /// The JetStream domain that must acknowledge, empty where the server has none.
+    pub js_domain: String,
+    /// How long to wait for an acknowledgement.
+    pub ack_timeout: Duration,
+    /// Told when events were stored where they do not belong, and why.
+    pub misplaced: watch::Sender<Option<String>>,
+    /// Told when a connection ended for good.
+    pub lost: Arc<Notify>,
+}
+
 impl JetStreamEvents {
-    /// The events of `domain` in `stream`; `js_domain` is the JetStream domain of the server.
-    /// Must be called on the runtime that drives the client.
-    pub fn new(
-        client: Client,
-        context: Context,
-        domain: &Name,
-        stream: EventStream,
-        js_domain: &str,
-        ack_timeout: Duration,
-    ) -> Self {
-        let place = if js_domain.is_empty() { "local" } else { js_domain };
+    /// The events of a domain, over one connection. Must be called on the runtime that drives it.
+    pub fn new(client: Client, context: Context, home: Home) -> Self {
+        let place = if home.js_domain.is_empty() { "local" } else { &home.js_domain };
         Self(Arc::new(Inner {
-            subjects: Subjects::new(domain),
-            domain: domain.clone(),
-            source: format!("/{place}/{}", stream.name),
-            atomic: AtomicBool::new(stream.atomic),
-            js_domain: js_domain.to_owned(),
-            stream,
+            subjects: Subjects::new(&home.domain),
+            source: format!("/{place}/{}", home.stream.name),
+            atomic: AtomicBool::new(home.stream.atomic),
+            domain: home.domain,
+            js_domain: home.js_domain,
+            stream: home.stream,
             client,
             context,
-            ack_timeout,
-            misplaced: watch::Sender::new(None),
+            ack_timeout: home.ack_timeout,
+            misplaced: home.misplaced,
+            lost: home.lost,
             runtime: Handle::current(),
         }))
-    }
-
-    /// Tells when events were stored where they do not belong, and why.
-    pub fn misplaced(&self) -> watch::Receiver<Option<String>> {
-        self.0.misplaced.subscribe()
     }
 
     /// The activation number and plugin text of the newest event of the whole domain.
@@ -159,7 +166,13 @@ impl Inner {
             tokio::time::timeout(self.ack_timeout, answer)
         };
         let reply = match answer.await {
-            Ok(reply) => reply.map_err(|error| ack::unanswered(&error))?,
+            Ok(Ok(reply)) => reply,
+            Ok(Err(error)) => {
+                if error.kind() == RequestErrorKind::Other {
+                    self.lost.notify_one();
+                }
+                return Err(ack::unanswered(&error));
+            }
             Err(_) => return Err(ack::overdue()),
         };
         let ack = ack::read(&reply.payload)?;
