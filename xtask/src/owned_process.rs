@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::poll;
 
@@ -56,9 +56,14 @@ impl OwnedProcess {
         self.signal(Signal::TERM)
     }
 
-    /// SIGSTOP: the process stands still, its sockets stay open.
+    /// SIGSTOP: the process stands still, its sockets stay open. Comes back once it does.
     pub fn pause(&mut self) -> Result<()> {
-        self.signal(Signal::STOP)
+        self.signal(Signal::STOP)?;
+        let child = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("a child without an id")?;
+        // Its end would be seen as well, but is left for others to wait for.
+        let stopped = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(child), stopped).with_context(|| format!("cannot wait for {} to stand still", self.name))?;
+        Ok(())
     }
 
     /// SIGCONT: goes on after `pause`.
