@@ -18,7 +18,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(10);
 const SUBSCRIPTION_MESSAGES_MAX: usize = 16_384;
 /// How long one server may take to accept.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Waits between attempts: doubled each time, up to the longest.
+/// Waits between first attempts: doubled each time, up to the longest. A lost connection is
+/// tried again as the client library does by itself: at once, then ever slower up to 4 s.
 const DELAY_MIN: Duration = Duration::from_millis(100);
 const DELAY_MAX: Duration = Duration::from_secs(2);
 
@@ -84,7 +85,6 @@ async fn options(settings: &Connection, name: &str) -> Result<ConnectOptions, Na
         .ping_interval(PING_INTERVAL)
         .subscription_capacity(SUBSCRIPTION_MESSAGES_MAX)
         .max_reconnects(None)
-        .reconnect_delay_callback(|attempt| DELAY_MIN.saturating_mul(1 << attempt.min(5)).min(DELAY_MAX))
         .event_callback(|event| async move { log(&event) });
     let unusable = |setting, why: std::io::Error| NatsError::Setting { setting, why: why.to_string() };
     if let Some(file) = &settings.nats_creds {
