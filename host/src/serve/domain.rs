@@ -27,7 +27,8 @@ use crate::store::{SnapshotStore, Unavailable};
 
 /// Room that a reply's headers need beside its payload, in bytes.
 const REPLY_HEADERS_BYTES: usize = 4_096;
-/// Most shards of a domain: more threads than this only wait for the one connection.
+/// Most shards of a domain: each is a thread and a connection, and the one task that hands out
+/// requests feeds no more of them.
 const SHARDS_MAX: usize = 4;
 /// How long a shard waits for its last replies to be sent.
 const FLUSH_MAX: Duration = Duration::from_secs(1);

@@ -222,10 +222,7 @@ impl Pipeline {
             return self.incomplete(id, origin.version);
         }
         tracing::error!(domain = %self.domain, aggregate = %id, sequence, why, "event was not written by a host: its aggregate is parked");
-        let message = format!(
-            "the event at sequence {sequence} of the stream was not written by a host ({why}): remove it from the stream to free this aggregate"
-        );
-        Failure::new(Code::PluginFailed, message).about(id)
+        forged(id, sequence, why)
     }
 
     /// Retention has removed events that no snapshot covers.
@@ -268,6 +265,14 @@ impl Pipeline {
         );
         Failure::new(Code::Unavailable, message).about(id)
     }
+}
+
+/// An event that no host wrote: its aggregate is parked.
+pub(super) fn forged(id: &AggregateId, sequence: u64, why: &str) -> Failure {
+    let message = format!(
+        "the event at sequence {sequence} of the stream was not written by a host ({why}): remove it from the stream to free this aggregate"
+    );
+    Failure::new(Code::PluginFailed, message).about(id)
 }
 
 /// Storage cannot answer: nothing was or will be stored.

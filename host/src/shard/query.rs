@@ -5,7 +5,7 @@ use hashlink::LruCache;
 use serde_json::value::RawValue;
 
 use super::live::Live;
-use super::load::{failed, unavailable};
+use super::load::{failed, forged, unavailable};
 use super::pipeline::{Pipeline, keep};
 use crate::message::{Code, Failure, HistoryEvent, Outcome, Query};
 use crate::name::AggregateId;
@@ -153,7 +153,7 @@ impl Pipeline {
                 // Retention may have removed the oldest; what is left follows without a gap.
                 let first_left = event.origin.as_ref().map_or(1, |origin| origin.version);
                 version = if version == 0 { first_left } else { version + 1 };
-                let (name, origin) = event.written_as(version).map_err(|why| self.forged(id, event.sequence, &why))?;
+                let (name, origin) = event.written_as(version).map_err(|why| forged(id, event.sequence, &why))?;
                 if version <= after {
                     continue;
                 }
@@ -165,19 +165,12 @@ impl Pipeline {
                     return Ok((page, version));
                 }
                 let time = origin.time;
-                let data = raw(event.payload.to_vec())
-                    .ok_or_else(|| self.forged(id, event.sequence, "its payload is not JSON"))?;
+                let data =
+                    raw(event.payload.to_vec()).ok_or_else(|| forged(id, event.sequence, "its payload is not JSON"))?;
                 page.push(HistoryEvent { name, version, sequence: event.sequence, time, data });
             }
         }
         Ok((page, version))
-    }
-
-    fn forged(&self, id: &AggregateId, sequence: u64, why: &str) -> Failure {
-        let message = format!(
-            "the event at sequence {sequence} of the stream was not written by a host ({why}): remove it from the stream to free this aggregate"
-        );
-        Failure::new(Code::PluginFailed, message).about(id)
     }
 }
 
