@@ -8,9 +8,10 @@ mod intake;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, HeaderMap, Message, Subject};
+use async_nats::{Client, HeaderMap, HeaderName, Message, Subject};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -26,6 +27,8 @@ use crate::shard::{Job, Responder, Shards};
 
 /// How long a closing lane waits for the last messages of a busy subscription.
 const END_GRACE: Duration = Duration::from_millis(200);
+/// The one header that every reply has.
+const STATUS: HeaderName = HeaderName::from_static(header::STATUS);
 /// A time that does not come while a host runs.
 const FAR_OFF: Duration = Duration::from_secs(30 * 365 * 24 * 3_600);
 
@@ -62,16 +65,17 @@ pub struct LaneEnds {
 }
 
 impl Lane {
-    /// Subscribes, and serves until `ends` says otherwise or the connection is lost for good.
-    /// The task gives the shards back when nothing more will come.
+    /// Subscribes, and serves on `runtime`, the one that drives the client, until `ends` says
+    /// otherwise or the connection is lost for good. The task gives the shards back when nothing
+    /// more will come.
     ///
     /// # Errors
     /// Where the client is closed.
-    pub async fn open(self, shards: Shards, ends: LaneEnds) -> Result<JoinHandle<Shards>, BusError> {
+    pub async fn open(self, shards: Shards, ends: LaneEnds, runtime: &Handle) -> Result<JoinHandle<Shards>, BusError> {
         let subjects = Subjects::new(&self.description.domain);
         let commands = Intake::open(&self.client, subjects.commands(), &self.queue_group).await?;
         let queries = Intake::open(&self.client, subjects.queries(), &self.queue_group).await?;
-        Ok(tokio::spawn(self.serve(subjects, commands, queries, shards, ends)))
+        Ok(runtime.spawn(self.serve(subjects, commands, queries, shards, ends)))
     }
 
     async fn serve(
@@ -194,7 +198,7 @@ impl Responder for NatsResponder {
 
 fn headers(reply: &Reply) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers.insert(header::STATUS, reply.status());
+    headers.insert(STATUS, reply.status());
     if let Reply::Error(Failure { code, message, .. }) = reply {
         headers.insert(header::SERVICE_ERROR_CODE, code_text(*code));
         // A header is one line.

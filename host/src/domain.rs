@@ -2,12 +2,14 @@
 //! WebAssembly, of NATS or of where state is kept.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::name::{AggregateId, IdFormat, Name};
+use crate::name::{AggregateId, IdFormat, Name, printable};
 
 /// Most events one command may cause: what one atomic batch of JetStream holds.
 pub const EVENTS_PER_COMMAND_MAX: usize = 1_000;
@@ -215,7 +217,7 @@ pub enum PluginError {
 }
 
 /// SHA-256 of a component's bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
@@ -225,6 +227,34 @@ impl Digest {
         Self(sha2::Sha256::digest(bytes).into())
     }
 }
+
+impl FromStr for Digest {
+    type Err = InvalidDigest;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDigest> {
+        let mut bytes = [0; 32];
+        let hexadecimal = text.strip_prefix("sha256:").unwrap_or(text);
+        hex::decode_to_slice(hexadecimal, &mut bytes).map_err(|_| InvalidDigest(printable(text)))?;
+        Ok(Self(bytes))
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A text that is no digest.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no digest: it takes 64 hexadecimal digits, with `sha256:` before them or without")]
+pub struct InvalidDigest(String);
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

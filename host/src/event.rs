@@ -35,11 +35,14 @@ pub struct NewEvents {
     pub traceparent: Option<String>,
     /// The facts, at least one.
     pub events: Vec<DomainEvent>,
+    /// Their ids, one for each.
+    pub event_ids: Vec<Uuid>,
 }
 
 impl NewEvents {
-    /// The events of `command`, which found the aggregate at `version`.
+    /// The events of `command` in its domain, which found the aggregate at `version`.
     pub fn of(
+        domain: &Name,
         command: &Command,
         version: u64,
         expected_sequence: u64,
@@ -57,13 +60,11 @@ impl NewEvents {
             correlation_id: command.correlation().to_owned(),
             actor: command.actor.clone(),
             traceparent: command.traceparent.clone(),
+            event_ids: (0..events.len())
+                .map(|index| event_id(domain, &command.id, &command.command_id, index))
+                .collect(),
             events,
         }
-    }
-
-    /// The id of the event at `index`.
-    pub fn event_id(&self, domain: &Name, index: usize) -> Uuid {
-        event_id(domain, &self.id, &self.command_id, index)
     }
 }
 

@@ -18,6 +18,10 @@ pub mod snapshot;
 
 pub mod store;
 
+pub mod activation;
+mod instances;
+
+pub mod gate;
 pub mod shard;
 
 pub mod nats;

@@ -204,6 +204,9 @@ pub struct Failure {
     /// Whether the host can mend the cause by itself and try once more before it answers.
     #[serde(skip)]
     pub mendable: bool,
+    /// The activation that this host must go on to before it can answer.
+    #[serde(skip)]
+    pub awaits: Option<u64>,
 }
 
 impl Failure {
@@ -218,6 +221,7 @@ impl Failure {
             id: None,
             version: None,
             mendable: false,
+            awaits: None,
         }
     }
 

@@ -85,6 +85,8 @@ async fn options(settings: &Connection, name: &str) -> Result<ConnectOptions, Na
         .ping_interval(PING_INTERVAL)
         .subscription_capacity(SUBSCRIPTION_MESSAGES_MAX)
         .max_reconnects(None)
+        // Ours are checked when they are made, and a reply's came over the wire.
+        .skip_subject_validation(true)
         .event_callback(|event| async move { log(&event) });
     let unusable = |setting, why: std::io::Error| NatsError::Setting { setting, why: why.to_string() };
     if let Some(file) = &settings.nats_creds {

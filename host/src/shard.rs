@@ -2,7 +2,6 @@
 //! mailbox. An aggregate's requests run one after another, different aggregates' side by
 //! side while they wait for storage. Knows neither NATS nor WebAssembly.
 
-mod instances;
 mod live;
 mod load;
 mod pipeline;
@@ -21,14 +20,14 @@ use futures::StreamExt;
 use futures::future::{BoxFuture, LocalBoxFuture};
 use futures::stream::FuturesUnordered;
 use hashlink::LinkedHashMap;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-use self::instances::Instances;
 use self::live::Live;
 use self::pipeline::Pipeline;
 pub use self::thread::ShardThread;
+use crate::activation::Activation;
 use crate::clock::Clock;
-use crate::domain::{Author, Generation};
+use crate::instances::Instances;
 use crate::message::{Code, Failure, Reply, Request};
 use crate::metrics::Metrics;
 use crate::name::{AggregateId, Name};
@@ -36,6 +35,8 @@ use crate::store::{EventStore, SnapshotStore};
 
 /// Requests that wait for a shard to take them.
 const MAILBOX_MAX: usize = 1_024;
+/// Orders that wait for a shard: one asker at a time, and some room.
+const ORDERS_MAX: usize = 4;
 /// Aggregates a shard works on at once: each waits for storage most of the time.
 const BUSY_MAX: usize = 1_024;
 /// Requests that wait for one aggregate. More than this on one aggregate is overload,
@@ -68,15 +69,23 @@ pub struct Undelivered {
     pub failure: Failure,
 }
 
+/// How a host goes on to newer code, whose events its aggregates have.
+pub trait Succession: Send + Sync {
+    /// Completes when the activation of this number or a newer one is live, with `true`, or when
+    /// it cannot be had in time.
+    fn follow(&self, activation: u64) -> BoxFuture<'static, bool>;
+}
+
 /// What one shard needs to serve its share of a domain.
 #[derive(Clone)]
 pub struct Service {
     /// The domain.
     pub domain: Name,
-    /// Its code.
-    pub generation: Arc<dyn Generation>,
-    /// What events say of that code.
-    pub author: Author,
+    /// The code that is live at first.
+    pub activation: Arc<Activation>,
+    /// How the host goes on to newer code that it meets in the log; `None` where every host has
+    /// its own plugins.
+    pub succession: Option<Arc<dyn Succession>>,
     /// The log.
     pub events: Arc<dyn EventStore>,
     /// The snapshots.
@@ -95,9 +104,46 @@ pub struct Service {
     pub last_words: Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
 }
 
+/// What a shard is told beside requests.
+enum Order {
+    /// Other code is live from now on.
+    Activate(Arc<Activation>, oneshot::Sender<()>),
+    /// Who was used last?
+    Recent(usize, oneshot::Sender<Vec<AggregateId>>),
+}
+
+/// The way to tell the shards of a domain something beside requests.
+#[derive(Clone)]
+pub struct Orders(Vec<mpsc::Sender<Order>>);
+
+impl Orders {
+    /// Lets other code decide from now on: requests that are begun are finished by the code
+    /// before, every other one is served by this. Completes when all shards have heard.
+    pub async fn activate(&self, activation: &Arc<Activation>) {
+        self.all(|heard| Order::Activate(Arc::clone(activation), heard)).await;
+    }
+
+    /// The aggregates that were used last, the latest first, at most `limit`.
+    pub async fn recent(&self, limit: usize) -> Vec<AggregateId> {
+        let share = limit.div_ceil(self.0.len().max(1));
+        self.all(|told| Order::Recent(share, told)).await.into_iter().flatten().collect()
+    }
+
+    /// Asks every shard; one that has ended has nothing to say.
+    async fn all<T>(&self, order: impl Fn(oneshot::Sender<T>) -> Order) -> Vec<T> {
+        let asked = self.0.iter().map(|shard| async {
+            let (sender, answer) = oneshot::channel();
+            shard.send(order(sender)).await.ok()?;
+            answer.await.ok()
+        });
+        futures::future::join_all(asked).await.into_iter().flatten().collect()
+    }
+}
+
 /// The shards of one domain.
 pub struct Shards {
     mailboxes: Vec<mpsc::Sender<Job>>,
+    orders: Orders,
     threads: Vec<JoinHandle<()>>,
     hasher: RandomState,
 }
@@ -106,18 +152,25 @@ impl Shards {
     /// Lets each thread serve its share, with the stores that live on it.
     pub fn serve(shards: Vec<(ShardThread, Service)>) -> Self {
         let count = shards.len();
-        let (mut mailboxes, mut threads) = (Vec::new(), Vec::new());
+        let (mut mailboxes, mut threads, mut orders) = (Vec::new(), Vec::new(), Vec::new());
         for (thread, service) in shards {
             let (sender, mailbox) = mpsc::channel(MAILBOX_MAX);
+            let (order, ordered) = mpsc::channel(ORDERS_MAX);
             let capacity = service.cache_capacity.div_ceil(count).max(1);
             threads.push(thread.begin(move |runtime| {
                 let last_words = Arc::clone(&service.last_words);
-                thread::drive(runtime, Shard::new(service, capacity).run(mailbox));
+                thread::drive(runtime, Shard::new(service, capacity).run(mailbox, ordered));
                 runtime.block_on(last_words());
             }));
             mailboxes.push(sender);
+            orders.push(order);
         }
-        Self { mailboxes, threads, hasher: RandomState::new() }
+        Self { mailboxes, orders: Orders(orders), threads, hasher: RandomState::new() }
+    }
+
+    /// The way to tell them something beside requests.
+    pub fn orders(&self) -> Orders {
+        self.orders.clone()
     }
 
     /// Which shard an aggregate belongs to, counted from 0.
@@ -183,11 +236,11 @@ struct Shard {
 impl Shard {
     fn new(service: Service, capacity: usize) -> Self {
         let pipeline = Pipeline {
-            instances: Instances::new(service.generation, capacity),
+            instances: Instances::new(service.activation, capacity),
+            succession: service.succession,
             domain: service.domain,
             events: service.events,
             snapshots: service.snapshots,
-            author: service.author,
             clock: service.clock,
             metrics: service.metrics,
             snapshot_frequency: service.snapshot_frequency.max(1),
@@ -205,11 +258,12 @@ impl Shard {
     }
 
     /// Runs until the mailbox is closed and everything begun is finished.
-    async fn run(mut self, mut mailbox: mpsc::Receiver<Job>) {
+    async fn run(mut self, mut mailbox: mpsc::Receiver<Job>, mut orders: mpsc::Receiver<Order>) {
         let mut running = Running::new();
         let mut open = true;
         while open || !running.is_empty() {
             tokio::select! {
+                Some(order) = orders.recv() => self.obey(order, &mut running),
                 Some(finished) = running.next(), if !running.is_empty() => self.finished(finished, &mut running),
                 job = mailbox.recv(), if open && running.len() < BUSY_MAX => match job {
                     Some(job) => self.take(job, &mut running).await,
@@ -218,6 +272,21 @@ impl Shard {
             }
         }
         self.farewell().await;
+    }
+
+    fn obey(&mut self, order: Order, running: &mut Running) {
+        match order {
+            Order::Activate(activation, heard) => {
+                self.pipeline.instances.activate(activation);
+                self.sweep(running);
+                // Nobody may wait for it any more.
+                let _ = heard.send(());
+            }
+            Order::Recent(limit, told) => {
+                let idle = self.idle.iter().rev().map(|(id, _)| id);
+                let _ = told.send(self.busy.keys().chain(idle).take(limit).cloned().collect());
+            }
+        }
     }
 
     /// Begins a job, or lets it wait for its aggregate.
@@ -252,16 +321,22 @@ impl Shard {
                 self.idle.insert(id, live);
             }
         }
-        if self.pipeline.instances.needs_sweep() {
-            let homeless = self.idle.iter().filter(|(_, live)| !live.is_usable()).map(|(id, _)| id.clone());
-            for id in homeless.collect::<Vec<_>>() {
-                let live = self.idle.remove(&id);
-                self.evict(id, live, running);
-            }
-        }
+        self.sweep(running);
         while self.idle.len() + self.busy.len() > self.capacity + self.leaving {
             let Some((id, live)) = self.idle.pop_front() else { break };
             self.evict(id, Some(live), running);
+        }
+    }
+
+    /// Lets the idle aggregates of instances that end leave memory.
+    fn sweep(&mut self, running: &mut Running) {
+        if !self.pipeline.instances.needs_sweep() {
+            return;
+        }
+        let homeless = self.idle.iter().filter(|(_, live)| live.is_homeless()).map(|(id, _)| id.clone());
+        for id in homeless.collect::<Vec<_>>() {
+            let live = self.idle.remove(&id);
+            self.evict(id, live, running);
         }
     }
 

@@ -9,7 +9,6 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::domain::Digest;
 use crate::remembered::RememberedCommands;
 
 const MAGIC: &[u8; 4] = b"ags1";
@@ -40,11 +39,6 @@ impl Snapshot {
     /// The last event's time.
     pub fn last_time(&self) -> Timestamp {
         Timestamp(self.last_time_ms)
-    }
-
-    /// Whether exactly this code wrote it.
-    pub fn written_by(&self, code: Digest, state_schema: u32) -> bool {
-        self.code == code.0 && self.state_schema == state_schema
     }
 
     /// The bytes to store.

@@ -4,12 +4,15 @@
 pub mod jetstream;
 pub mod memory;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
+use crate::domain::Digest;
 use crate::event::{NewEvents, StoredEvent};
 use crate::name::AggregateId;
 use crate::snapshot::{Damaged, Snapshot};
@@ -33,14 +36,30 @@ pub trait EventStore: Send + Sync {
         limit: usize,
     ) -> BoxFuture<'static, Result<Vec<StoredEvent>, Unavailable>>;
 
+    /// Events of all aggregates in order, from sequence `from` through `through`, both included,
+    /// about `limit`; and the sequence to go on from, `None` at the end.
+    fn scan(&self, from: u64, through: u64, limit: usize) -> BoxFuture<'static, Result<Scanned, Unavailable>>;
+
     /// What the log as a whole holds.
     fn extent(&self) -> BoxFuture<'static, Result<Extent, Unavailable>>;
 }
+
+/// Events with the aggregates they belong to, and where to go on.
+pub type Scanned = (Vec<(AggregateId, StoredEvent)>, Option<u64>);
 
 /// The snapshots of one domain.
 pub trait SnapshotStore: Send + Sync {
     /// The snapshot of an aggregate.
     fn load(&self, id: &AggregateId) -> BoxFuture<'static, Result<Found, Unavailable>>;
+
+    /// The aggregates that have a snapshot, at most `limit`, in no order.
+    fn ids(&self, limit: usize) -> BoxFuture<'static, Result<Vec<AggregateId>, Unavailable>>;
+
+    /// What hosts have noted of this code, nothing where they have not.
+    fn code_record(&self, code: Digest) -> BoxFuture<'static, Result<CodeRecord, Unavailable>>;
+
+    /// Notes it, in the place of what was noted before.
+    fn note_code(&self, code: Digest, record: CodeRecord) -> BoxFuture<'static, Result<(), Unavailable>>;
 
     /// Stores a snapshot unless one of the same or a higher version stands. `revision` is
     /// what the caller last saw, 0 for none or unknown; gives the new one.
@@ -50,6 +69,17 @@ pub trait SnapshotStore: Send + Sync {
         snapshot: Snapshot,
         revision: u64,
     ) -> BoxFuture<'static, Result<Saved, Unavailable>>;
+}
+
+/// What hosts know of a plugin's code beyond the code itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeRecord {
+    /// Code whose snapshots a gate has seen it read as the state that the events give.
+    #[serde(default)]
+    pub reads: BTreeSet<Digest>,
+    /// Why it is not to go live again until somebody says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denied: Option<String>,
 }
 
 /// Events that were stored.

@@ -1,14 +1,17 @@
 //! Starts one domain: its stream and bucket, its shards, its lane on the bus. Knows nothing
 //! of other domains but their names.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::ServeError;
+use crate::activation::{Activation, plugin_text};
 use crate::bus::discovery::ServedDomain;
 use crate::bus::{Endpoint, Lane, LaneEnds};
 use crate::clock::Clock;
@@ -37,8 +40,7 @@ const AGENT: &str = "agent";
 
 /// What the shards of a domain have in common.
 struct Part {
-    generation: Arc<dyn Generation>,
-    author: Author,
+    activation: Arc<Activation>,
     metrics: Arc<Metrics>,
     home: Home,
 }
@@ -76,16 +78,24 @@ impl DomainStart<'_> {
         let misplaced = home.misplaced.subscribe();
         let generation: Arc<dyn Generation> = Arc::new(registered.plugin);
         let newest = JetStreamEvents::new(client.clone(), self.context.clone(), home.clone()).newest_author().await;
-        let author = author(newest, &*generation);
+        let activation =
+            Arc::new(Activation::new(Arc::clone(&generation), number(newest, &*generation), BTreeSet::new()));
+        let author = activation.author.clone();
         let description = generation.description().clone();
         let metrics = Arc::new(Metrics::default());
-        let part = Part { generation, author: author.clone(), metrics: Arc::clone(&metrics), home };
+        let part = Part { activation, metrics: Arc::clone(&metrics), home };
         let (mut shards, mut clients) = (Vec::new(), Vec::new());
         for n in 0..shard_count() {
             let (shard, client) = self.shard(&format!("{domain}-{n}"), &part).await?;
             shards.push(shard);
             clients.push(client);
         }
+        // A lone shard takes its requests by itself: one that another thread handed over would
+        // cost a wake-up more. Several get theirs from one thread that no plugin can stall.
+        let (lane_client, lane_runtime) = match (&shards[..], &clients[..]) {
+            ([(thread, _)], [client]) => (client.clone(), thread.runtime()),
+            _ => (client.clone(), Handle::current()),
+        };
         let shards = Shards::serve(shards);
         let subjects = Subjects::new(domain);
         let endpoint = |kind: &str, subject: String| {
@@ -93,7 +103,7 @@ impl DomainStart<'_> {
         };
         let endpoints = [endpoint("commands", subjects.commands()), endpoint("queries", subjects.queries())];
         let lane = Lane {
-            client: client.clone(),
+            client: lane_client,
             shard_clients: clients,
             description: description.clone(),
             served: Arc::clone(self.served),
@@ -103,7 +113,7 @@ impl DomainStart<'_> {
             commands: Arc::clone(&endpoints[0]),
             queries: Arc::clone(&endpoints[1]),
         };
-        let lane = lane.open(shards, LaneEnds { stop, misplaced, lost }).await?;
+        let lane = lane.open(shards, LaneEnds { stop, misplaced, lost }, &lane_runtime).await?;
         tracing::info!(%domain, activation = author.activation, plugin = &*author.plugin, "domain is served");
         Ok((lane, ServedDomain { description, plugin: author.plugin, endpoints, metrics }))
     }
@@ -131,8 +141,8 @@ impl DomainStart<'_> {
         let (sizing, flushing) = (client.clone(), client.clone());
         let service = shard::Service {
             domain: part.home.domain.clone(),
-            generation: Arc::clone(&part.generation),
-            author: part.author.clone(),
+            activation: Arc::clone(&part.activation),
+            succession: None,
             events,
             snapshots,
             clock: Clock::System,
@@ -193,19 +203,16 @@ pub fn stream_settings(domain: &Name, settings: &Service) -> StreamSettings {
     }
 }
 
-/// What events will say of the code: the activation number grows when the code is not that
-/// of the newest event.
-fn author(newest: Result<Option<Author>, Unavailable>, generation: &dyn Generation) -> Author {
-    let description = generation.description();
-    let plugin = format!("{}/{};sha256={}", description.domain, description.version, generation.digest());
+/// The activation number of the code: it grows when the code is not that of the newest event.
+fn number(newest: Result<Option<Author>, Unavailable>, generation: &dyn Generation) -> u64 {
+    let domain = &generation.description().domain;
     let newest = newest.unwrap_or_else(|error| {
-        tracing::warn!(domain = %description.domain, %error, "the newest event cannot be read: activations are counted anew");
+        tracing::warn!(%domain, %error, "the newest event cannot be read: activations are counted anew");
         None
     });
-    let activation = match newest {
+    match newest {
         None => 1,
-        Some(newest) if *newest.plugin == *plugin => newest.activation,
+        Some(newest) if *newest.plugin == *plugin_text(generation) => newest.activation,
         Some(newest) => newest.activation + 1,
-    };
-    Author { plugin: plugin.into(), activation }
+    }
 }

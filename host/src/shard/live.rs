@@ -2,13 +2,15 @@
 //! knows of it. Knows nothing of storage.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::instances::{Instances, SharedInstance};
+use crate::activation::Activation;
 use crate::clock::Timestamp;
 use crate::domain::{Context, Decision, DomainEvent, EvolveError, Handle, PluginError};
 use crate::event::Origin;
+use crate::instances::{Instances, SharedInstance};
 use crate::name::{AggregateId, Name};
 use crate::remembered::RememberedCommands;
 use crate::snapshot::Snapshot;
@@ -87,7 +89,39 @@ impl Live {
 
     /// Whether it can serve as it stands.
     pub(super) fn is_usable(&self) -> bool {
-        self.is_sound() && !self.instance.is_retiring()
+        self.is_sound() && !self.instance.moves_on()
+    }
+
+    /// Whether it should leave memory though nobody asks for it.
+    pub(super) fn is_homeless(&self) -> bool {
+        self.doubtful || self.instance.ends()
+    }
+
+    /// The code it runs.
+    pub(super) fn activation(&self) -> &Arc<Activation> {
+        self.instance.activation()
+    }
+
+    /// Goes on in an instance of the code that is live now, which reads the state of the code
+    /// before as its own; the inner error is its refusal.
+    pub(super) fn move_on(
+        &mut self,
+        instances: &Instances,
+        id: &AggregateId,
+    ) -> Result<Result<(), String>, PluginError> {
+        let state_schema = self.activation().description().state_schema;
+        let state = self.instance.call(|i| i.snapshot(self.handle))?;
+        let instance = instances.admit()?;
+        match instance.call(|i| i.restore(id, state_schema, &state))? {
+            Err(refusal) => Ok(Err(refusal)),
+            Ok(handle) => {
+                let (left, behind) =
+                    (std::mem::replace(&mut self.instance, instance), std::mem::replace(&mut self.handle, handle));
+                // A failure there is that instance's end, and nothing of this aggregate.
+                let _ = left.call(|i| i.release(behind));
+                Ok(Ok(()))
+            }
+        }
     }
 
     /// Whether its state can be read and is the log's.
@@ -164,16 +198,16 @@ impl Live {
     }
 
     /// A snapshot of it as it stands.
-    pub(super) fn snapshot(&self, instances: &Instances) -> Result<Snapshot, PluginError> {
+    pub(super) fn snapshot(&self) -> Result<Snapshot, PluginError> {
         let state = self.instance.call(|i| i.snapshot(self.handle))?;
-        let generation = instances.generation();
+        let activation = self.activation();
         Ok(Snapshot {
             version: self.version,
             last_sequence: self.last_sequence,
             last_event_id: self.last_event_id,
             last_time_ms: self.last_time.0,
-            code: generation.digest().0,
-            state_schema: generation.description().state_schema,
+            code: activation.digest().0,
+            state_schema: activation.description().state_schema,
             commands: self.commands.clone(),
             state,
         })

@@ -3,7 +3,8 @@
 
 use super::live::Live;
 use super::pipeline::Pipeline;
-use crate::domain::DomainEvent;
+use crate::activation::Reading;
+use crate::domain::{Author, Digest, DomainEvent};
 use crate::event::StoredEvent;
 use crate::message::{Code, Failure};
 use crate::name::AggregateId;
@@ -84,6 +85,9 @@ impl Pipeline {
     ) -> Result<Live, Failure> {
         let Some(head) = head else {
             self.prove_aged_out(id, snapshot.version, snapshot.last_sequence, snapshot.last_time()).await?;
+            if self.instances.activation().reading_of(snapshot) == Reading::Never {
+                return Err(self.unproven(id, snapshot, "its events have aged"));
+            }
             let mut live = self.restore(id, snapshot, revision, "its events have aged")?;
             live.aged_out = true;
             return Ok(live);
@@ -104,17 +108,18 @@ impl Pipeline {
                 "the stream has another event in the place of its last",
             ));
         };
-        let generation = self.instances.generation();
-        if !snapshot.written_by(generation.digest(), generation.description().state_schema) {
+        if self.instances.activation().reading_of(snapshot) == Reading::Never {
             if self.is_complete(id, head).await? {
-                tracing::info!(domain = %self.domain, aggregate = %id, "snapshot was written by other code, the events are replayed");
+                tracing::debug!(domain = %self.domain, aggregate = %id, "snapshot was written by other code, the events are replayed");
                 return self.replay(id, head).await;
             }
-            tracing::info!(domain = %self.domain, aggregate = %id, "snapshot was written by other code and the events are no longer complete: it is offered to the plugin");
+            return Err(self.unproven(id, snapshot, "its events are no longer complete"));
         }
-        let mut live = match self.restore(id, snapshot, revision, "it was not taken by the plugin") {
+        let mut live = match self.restore(id, snapshot, revision, "its events are no longer complete") {
             Ok(live) => live,
-            Err(_) if self.is_complete(id, head).await? => return self.replay(id, head).await,
+            Err(failure) if failure.code == Code::Unavailable && self.is_complete(id, head).await? => {
+                return self.replay(id, head).await;
+            }
             Err(failure) => return Err(failure),
         };
         self.apply(id, &mut live, &tail)?;
@@ -190,13 +195,34 @@ impl Pipeline {
     pub(super) fn apply(&self, id: &AggregateId, live: &mut Live, events: &[StoredEvent]) -> Result<(), Failure> {
         let mut facts = Vec::with_capacity(events.len());
         let mut version = live.version;
+        // The code of another host, where this one has not been proven to understand it.
+        let mut foreign = None;
         for event in events {
             version += 1;
-            let (name, _) =
+            let (name, origin) =
                 event.written_as(version).map_err(|why| self.not_ours(id, live.version, event, version, &why))?;
+            if live.activation().is_overtaken_by(&origin.author) {
+                foreign = foreign.or(Some(&origin.author));
+            }
             facts.push(DomainEvent { name, payload: event.payload.clone() });
         }
-        if let Err(error) = live.evolve(&facts).map_err(|e| failed(id, e))? {
+        if let Some(author) = foreign
+            && self.succession.is_some()
+        {
+            return Err(self.outdated(id, live, author));
+        }
+        let evolved = live.evolve(&facts);
+        if let Some(author) = foreign {
+            let understood = match evolved {
+                Ok(Ok(())) => live.view().map(drop).map_err(|error| error.to_string()),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(why) = understood {
+                live.doubtful = true;
+                return Err(self.not_understood(id, author, &why));
+            }
+        } else if let Err(error) = evolved.map_err(|e| failed(id, e))? {
             live.doubtful = true;
             let at = events.get(error.index).map_or(0, |event| event.sequence);
             tracing::error!(domain = %self.domain, aggregate = %id, sequence = at, %error, "recorded event cannot be applied by the plugin");
@@ -209,6 +235,28 @@ impl Pipeline {
             }
         }
         Ok(())
+    }
+
+    /// The aggregate has events of code that went live after this host's: old code never serves
+    /// what new code has written, so the host goes on to it first.
+    fn outdated(&self, id: &AggregateId, live: &Live, author: &Author) -> Failure {
+        let (newer, own) = (author.activation, live.activation().number());
+        let message = format!(
+            "this aggregate has events of activation {newer} ({}), and this host serves activation {own}: send the request again, this host is to follow",
+            author.plugin
+        );
+        Failure { awaits: Some(newer), ..Failure::new(Code::Unavailable, message).about(id) }
+    }
+
+    /// Events of code that this host has never run, and that its own does not understand: no
+    /// fault of theirs.
+    fn not_understood(&self, id: &AggregateId, author: &Author, why: &str) -> Failure {
+        tracing::warn!(domain = %self.domain, aggregate = %id, newer = &*author.plugin, why, "another host runs newer code, whose events the code of this one does not understand");
+        let message = format!(
+            "this aggregate has events of code that this host does not run ({}), and its own does not understand them ({why}): give this host the newer plugin",
+            author.plugin
+        );
+        Failure::new(Code::Unavailable, message).about(id)
     }
 
     /// An event out of turn: the oldest ones are gone, or no host wrote it.
@@ -240,6 +288,17 @@ impl Pipeline {
             let message = format!("the plugin does not read the snapshot of this aggregate ({refusal}), and {why_needed}: serve it with the plugin that wrote it");
             Failure::new(Code::Unavailable, message).about(id)
         })
+    }
+
+    /// Nothing but the snapshot of other code says what the state was, and nothing proves that
+    /// the live code takes it for the same.
+    fn unproven(&self, id: &AggregateId, snapshot: &Snapshot, why_needed: &str) -> Failure {
+        let code = Digest(snapshot.code);
+        tracing::error!(domain = %self.domain, aggregate = %id, %code, "the snapshot was written by other code, and the events are not there to replace it");
+        let message = format!(
+            "the snapshot of this aggregate was written by other code ({code}) of the same state schema number, and {why_needed}: serve that code again, or raise the plugin's state schema number and let it read the older one"
+        );
+        Failure::new(Code::Unavailable, message).about(id)
     }
 
     async fn prove_aged_out(

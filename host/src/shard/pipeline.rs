@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use super::instances::Instances;
+use super::Succession;
 use super::live::Live;
 use super::load::{failed, unavailable};
 use crate::clock::{Clock, Timestamp};
-use crate::domain::{Author, Context, Decision, DomainEvent, EVENTS_PER_COMMAND_MAX, PluginError};
+use crate::domain::{Context, Decision, DomainEvent, EVENTS_PER_COMMAND_MAX, PluginError};
 use crate::event::{NewEvents, decision_seed};
+use crate::instances::Instances;
 use crate::message::{Code, Command, Failure, Outcome, Recorded, Reply, Request};
 use crate::metrics::Metrics;
 use crate::name::{AggregateId, Name};
@@ -28,7 +29,7 @@ pub(super) struct Pipeline {
     pub(super) events: Arc<dyn EventStore>,
     pub(super) snapshots: Arc<dyn SnapshotStore>,
     pub(super) instances: Instances,
-    pub(super) author: Author,
+    pub(super) succession: Option<Arc<dyn Succession>>,
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
     pub(super) snapshot_frequency: u64,
@@ -51,6 +52,12 @@ impl Pipeline {
         let mut outcome = self.attempt(live, request).await;
         if outcome.as_ref().is_err_and(|failure| failure.mendable) {
             // Another aggregate took the instance down: a fresh one serves this request.
+            outcome = self.attempt(live, request).await;
+        }
+        if let Err(Failure { awaits: Some(activation), .. }) = &outcome
+            && let Some(succession) = &self.succession
+            && succession.follow(*activation).await
+        {
             outcome = self.attempt(live, request).await;
         }
         match outcome {
@@ -139,17 +146,30 @@ impl Pipeline {
 
     /// The aggregate, loaded where it is not live; and whether the leader was just asked.
     pub(super) async fn ready(&self, live: Option<Live>, id: &AggregateId) -> Result<(Live, bool), Failure> {
-        match live {
-            Some(live) if live.is_usable() => Ok((live, false)),
-            Some(mut live) => {
-                if live.is_sound() && live.is_unsaved() {
-                    // Moving to another instance: a snapshot spares the replay.
-                    self.save_or_warn(id, &mut live).await;
-                }
-                drop(live);
-                Ok((self.load(id).await?, true))
+        if let Some(mut live) = live
+            && (live.is_usable() || self.moves_on(&mut live, id))
+        {
+            return Ok((live, false));
+        }
+        Ok((self.load(id).await?, true))
+    }
+
+    /// Whether a live aggregate goes on in an instance of the code that is live now. What that
+    /// code is not proven to read is left to the log.
+    fn moves_on(&self, live: &mut Live, id: &AggregateId) -> bool {
+        if !live.is_sound() || !self.instances.activation().reads(live.activation().digest()) {
+            return false;
+        }
+        match live.move_on(&self.instances, id) {
+            Ok(Ok(())) => true,
+            Ok(Err(refusal)) => {
+                tracing::warn!(domain = %self.domain, aggregate = %id, refusal, "plugin does not take a live aggregate over: it is loaded from the log");
+                false
             }
-            None => Ok((self.load(id).await?, true)),
+            Err(error) => {
+                tracing::warn!(domain = %self.domain, aggregate = %id, %error, "a live aggregate cannot move on: it is loaded from the log");
+                false
+            }
         }
     }
 
@@ -201,15 +221,16 @@ impl Pipeline {
     ) -> Result<Outcome, AppendError> {
         let id = &command.id;
         let new = NewEvents::of(
+            &self.domain,
             command,
             aggregate.version,
             aggregate.expected_sequence(),
             time,
-            self.author.clone(),
+            aggregate.activation().author.clone(),
             events.clone(),
         );
         let first_version = new.first_version;
-        let last_event_id = new.event_id(&self.domain, events.len() - 1);
+        let last_event_id = new.event_ids.last().copied().unwrap_or_default();
         let appended = self.events.append(new).await?;
 
         let recorded = (first_version..).zip(appended.first_sequence..).zip(&events);
@@ -295,7 +316,7 @@ impl Pipeline {
 
     /// Saves a snapshot of the aggregate as it stands.
     pub(super) async fn save(&self, id: &AggregateId, live: &mut Live) -> Result<(), Unavailable> {
-        let snapshot = live.snapshot(&self.instances).map_err(|error| Unavailable(error.to_string()))?;
+        let snapshot = live.snapshot().map_err(|error| Unavailable(error.to_string()))?;
         let version = snapshot.version;
         match self.snapshots.save(id, snapshot, live.snapshot_revision).await? {
             Saved::Stored(revision) => live.snapshot_revision = revision,

@@ -40,6 +40,11 @@ impl ShardThread {
         Ok(Self { runtime: handle, begin, thread })
     }
 
+    /// The thread's runtime, for as long as the thread lives.
+    pub fn runtime(&self) -> Handle {
+        self.runtime.clone()
+    }
+
     /// Runs work on the thread's runtime: what it connects and spawns lives there.
     ///
     /// # Errors
@@ -66,9 +71,13 @@ pub(super) fn drive(runtime: &Runtime, future: impl Future<Output = ()>) {
     let mut future = pin!(future);
     while future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
         runtime.block_on(async {
-            // The runtime gets its turn even where the future is woken already.
-            tokio::task::yield_now().await;
-            woken.0.notified().await;
+            let mut notified = pin!(woken.0.notified());
+            if notified.as_mut().enable() {
+                // Woken already: the runtime gets its turn all the same.
+                tokio::task::yield_now().await;
+            } else {
+                notified.await;
+            }
         });
     }
 }

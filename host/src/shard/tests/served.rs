@@ -1,5 +1,6 @@
 //! Hosts of the counter domain without NATS, and what outlives them: log, snapshots, clock.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -11,8 +12,8 @@ use serde_json::{Value, json};
 
 use super::counter::{Counter, Seen, name_of};
 use super::shelf::Shelf;
+use crate::activation::Activation;
 use crate::clock::Clock;
-use crate::domain::Author;
 use crate::message::{Command, Failure, Query, Reply, Request};
 use crate::metrics::Metrics;
 use crate::name::AggregateId;
@@ -37,7 +38,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new() -> Self {
         Self {
-            events: MemoryEvents::new(&name_of("counter")),
+            events: MemoryEvents::new(),
             snapshots: Shelf::default(),
             now_ms: Arc::new(AtomicU64::new(START_MS)),
             commands: Arc::default(),
@@ -59,8 +60,8 @@ impl World {
         let seen = Arc::clone(&counter.seen);
         let mut service = Service {
             domain: name_of("counter"),
-            generation: Arc::new(counter),
-            author: Author { plugin: "counter/1.0.0".into(), activation: 1 },
+            activation: Arc::new(Activation::new(Arc::new(counter), 1, BTreeSet::new())),
+            succession: None,
             events: Arc::new(self.events.clone()),
             snapshots: Arc::new(self.snapshots.clone()),
             clock: Clock::Fixed(Arc::clone(&self.now_ms)),

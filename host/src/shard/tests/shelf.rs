@@ -6,10 +6,11 @@ use futures::FutureExt;
 use futures::executor::block_on;
 use futures::future::BoxFuture;
 
+use crate::domain::Digest;
 use crate::name::AggregateId;
 use crate::snapshot::{Damaged, Snapshot};
 use crate::store::memory::MemorySnapshots;
-use crate::store::{Found, Saved, SnapshotStore, Unavailable};
+use crate::store::{CodeRecord, Found, Saved, SnapshotStore, Unavailable};
 
 /// The snapshots of one domain. A clone is the same shelf.
 #[derive(Clone, Default)]
@@ -75,6 +76,18 @@ impl SnapshotStore for Shelf {
             return std::future::ready(Ok(Found::Damaged { damage: Damaged::Checksum, revision })).boxed();
         }
         kept.snapshots.load(id)
+    }
+
+    fn ids(&self, limit: usize) -> BoxFuture<'static, Result<Vec<AggregateId>, Unavailable>> {
+        self.lock().snapshots.ids(limit)
+    }
+
+    fn code_record(&self, code: Digest) -> BoxFuture<'static, Result<CodeRecord, Unavailable>> {
+        self.lock().snapshots.code_record(code)
+    }
+
+    fn note_code(&self, code: Digest, record: CodeRecord) -> BoxFuture<'static, Result<(), Unavailable>> {
+        self.lock().snapshots.note_code(code, record)
     }
 
     fn save(

@@ -1,11 +1,14 @@
 //! When snapshots are taken, when they are believed, and when the log contradicts them.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use uuid::Uuid;
 
 use super::counter::Counter;
 use super::served::{Host, World, id};
+use crate::activation::Activation;
+use crate::domain::Generation;
 
 /// A world in which counter `c` has two events and a snapshot of them.
 fn world_with_snapshot() -> World {
@@ -106,12 +109,26 @@ fn a_snapshot_of_other_code_is_not_believed_while_the_events_are_there() {
 }
 
 #[test]
-fn a_snapshot_of_other_code_is_offered_where_events_have_aged() {
+fn a_snapshot_of_other_code_is_not_believed_either_where_events_have_aged() {
     let world = world_with_snapshot();
     world.events.remove_through(1);
     let host = world.host_with(Counter::of_code("counter 2", 1), |_| {});
+    let message = host.state("c").error("unavailable");
+    assert!(message.contains("written by other code"), "{message}");
+    assert_eq!(host.seen.restored.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn a_snapshot_of_code_that_a_gate_has_proven_is_as_good_as_an_own_one() {
+    let world = world_with_snapshot();
+    world.events.remove_through(1);
+    let proven = Counter::new().digest();
+    let host = world.host_with(Counter::new(), |service| {
+        let newer = Arc::new(Counter::of_code("counter 2", 1));
+        service.activation = Arc::new(Activation::new(newer, 2, [proven].into()));
+    });
     assert_eq!(host.state("c").ok(2).count(), 3);
-    assert_eq!(host.seen.restored.load(Ordering::SeqCst), 1);
+    assert_eq!(host.metrics.replays.get(), 0);
 }
 
 #[test]

@@ -7,24 +7,30 @@ use super::code;
 use crate::store::AppendError;
 
 /// A message that JetStream stored, or says it has.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(super) struct Ack {
     /// The stream that stored it.
     pub(super) stream: String,
     /// The JetStream domain of that stream.
-    #[serde(default)]
     pub(super) domain: String,
     /// Its position; of a batch, the last one's.
-    #[serde(rename = "seq")]
     pub(super) sequence: u64,
     /// Whether nothing was stored because the message id is known.
-    #[serde(default)]
     pub(super) duplicate: bool,
 }
 
+/// What comes back: an acknowledgement, or the error in its place.
 #[derive(Deserialize)]
-struct Refusal {
-    error: ApiRefusal,
+struct Answer {
+    #[serde(default)]
+    stream: Option<String>,
+    #[serde(default)]
+    domain: String,
+    #[serde(default)]
+    seq: u64,
+    #[serde(default)]
+    duplicate: bool,
+    error: Option<ApiRefusal>,
 }
 
 #[derive(Deserialize)]
@@ -37,11 +43,13 @@ struct ApiRefusal {
 
 /// Reads the answer to a publish.
 pub(super) fn read(payload: &[u8]) -> Result<Ack, AppendError> {
-    if let Ok(refusal) = serde_json::from_slice::<Refusal>(payload) {
-        return Err(refused(&refusal.error));
+    match serde_json::from_slice(payload) {
+        Ok(Answer { error: Some(error), .. }) => Err(refused(&error)),
+        Ok(Answer { stream: Some(stream), domain, seq: sequence, duplicate, .. }) => {
+            Ok(Ack { stream, domain, sequence, duplicate })
+        }
+        _ => Err(AppendError::Unknown("JetStream's acknowledgement cannot be read".into())),
     }
-    serde_json::from_slice(payload)
-        .map_err(|_| AppendError::Unknown("JetStream's acknowledgement cannot be read".into()))
 }
 
 fn refused(error: &ApiRefusal) -> AppendError {

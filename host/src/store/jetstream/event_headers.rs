@@ -8,28 +8,51 @@ use crate::domain::Author;
 use crate::event::{NewEvents, Origin};
 use crate::name::{Name, header};
 
+/// The names, made once: the client library would look each up and copy it for every event.
+mod named {
+    use async_nats::HeaderName;
+
+    use crate::name::header;
+
+    pub(super) const MESSAGE_ID: HeaderName = HeaderName::from_static(header::MESSAGE_ID);
+    pub(super) const CE_ID: HeaderName = HeaderName::from_static(header::CE_ID);
+    pub(super) const CE_SPECVERSION: HeaderName = HeaderName::from_static(header::CE_SPECVERSION);
+    pub(super) const CONTENT_TYPE: HeaderName = HeaderName::from_static(header::CONTENT_TYPE);
+    pub(super) const CE_TYPE: HeaderName = HeaderName::from_static(header::CE_TYPE);
+    pub(super) const CE_SOURCE: HeaderName = HeaderName::from_static(header::CE_SOURCE);
+    pub(super) const CE_SUBJECT: HeaderName = HeaderName::from_static(header::CE_SUBJECT);
+    pub(super) const CE_TIME: HeaderName = HeaderName::from_static(header::CE_TIME);
+    pub(super) const CE_SEQUENCE: HeaderName = HeaderName::from_static(header::CE_SEQUENCE);
+    pub(super) const CE_CAUSATION_ID: HeaderName = HeaderName::from_static(header::CE_CAUSATION_ID);
+    pub(super) const CE_CORRELATION_ID: HeaderName = HeaderName::from_static(header::CE_CORRELATION_ID);
+    pub(super) const CE_PLUGIN: HeaderName = HeaderName::from_static(header::CE_PLUGIN);
+    pub(super) const CE_ACTIVATION: HeaderName = HeaderName::from_static(header::CE_ACTIVATION);
+    pub(super) const CE_ACTOR: HeaderName = HeaderName::from_static(header::CE_ACTOR);
+    pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static(header::TRACEPARENT);
+}
+
 /// The headers of the event at `index`.
 pub(super) fn write(domain: &Name, source: &str, new: &NewEvents, index: usize) -> HeaderMap {
-    let event_id = new.event_id(domain, index).to_string();
+    let event_id = new.event_ids[index].to_string();
     let mut headers = HeaderMap::new();
-    headers.insert(header::MESSAGE_ID, event_id.as_str());
-    headers.insert(header::CE_ID, event_id);
-    headers.insert(header::CE_SPECVERSION, "1.0");
-    headers.insert(header::CONTENT_TYPE, "application/json");
-    headers.insert(header::CE_TYPE, format!("{domain}.{}", new.events[index].name));
-    headers.insert(header::CE_SOURCE, source);
-    headers.insert(header::CE_SUBJECT, new.id.as_str());
-    headers.insert(header::CE_TIME, new.time.to_rfc3339());
-    headers.insert(header::CE_SEQUENCE, (new.first_version + index as u64).to_string());
-    headers.insert(header::CE_CAUSATION_ID, new.command_id.as_str());
-    headers.insert(header::CE_CORRELATION_ID, new.correlation_id.as_str());
-    headers.insert(header::CE_PLUGIN, &*new.author.plugin);
-    headers.insert(header::CE_ACTIVATION, new.author.activation.to_string());
+    headers.insert(named::MESSAGE_ID, event_id.as_str());
+    headers.insert(named::CE_ID, event_id);
+    headers.insert(named::CE_SPECVERSION, "1.0");
+    headers.insert(named::CONTENT_TYPE, "application/json");
+    headers.insert(named::CE_TYPE, format!("{domain}.{}", new.events[index].name));
+    headers.insert(named::CE_SOURCE, source);
+    headers.insert(named::CE_SUBJECT, new.id.as_str());
+    headers.insert(named::CE_TIME, new.time.to_rfc3339());
+    headers.insert(named::CE_SEQUENCE, (new.first_version + index as u64).to_string());
+    headers.insert(named::CE_CAUSATION_ID, new.command_id.as_str());
+    headers.insert(named::CE_CORRELATION_ID, new.correlation_id.as_str());
+    headers.insert(named::CE_PLUGIN, &*new.author.plugin);
+    headers.insert(named::CE_ACTIVATION, new.author.activation.to_string());
     if let Some(actor) = &new.actor {
-        headers.insert(header::CE_ACTOR, actor.as_str());
+        headers.insert(named::CE_ACTOR, actor.as_str());
     }
     if let Some(traceparent) = &new.traceparent {
-        headers.insert(header::TRACEPARENT, traceparent.as_str());
+        headers.insert(named::TRACEPARENT, traceparent.as_str());
     }
     headers
 }

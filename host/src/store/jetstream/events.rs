@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_nats::client::RequestErrorKind;
 use async_nats::connection::State;
 use async_nats::jetstream::Context;
-use async_nats::{Client, Request};
+use async_nats::{Client, HeaderName, Request};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::json;
@@ -21,10 +21,10 @@ use super::stream::{EventStream, find};
 use super::{api, event_headers, read};
 use crate::event::{NewEvents, StoredEvent};
 use crate::name::{AggregateId, Name, Subjects, header};
-use crate::store::{AppendError, Appended, EventStore, Extent, Head, Unavailable};
+use crate::store::{AppendError, Appended, EventStore, Extent, Head, Scanned, Unavailable};
 
-const EXPECTED_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
-const EXPECTED_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
+const EXPECTED_SEQUENCE: HeaderName = HeaderName::from_static("Nats-Expected-Last-Subject-Sequence");
+const EXPECTED_SUBJECT: HeaderName = HeaderName::from_static("Nats-Expected-Last-Subject-Sequence-Subject");
 /// Headers of an event beside its payload, in bytes, for the check against `max_payload`.
 const HEADERS_BYTES: usize = 4_096;
 
@@ -131,6 +131,11 @@ impl EventStore for JetStreamEvents {
     ) -> BoxFuture<'static, Result<Vec<StoredEvent>, Unavailable>> {
         let (inner, id) = (Arc::clone(&self.0), id.clone());
         self.on_runtime(async move { read::events(&inner, &id, from, through, limit).await })
+    }
+
+    fn scan(&self, from: u64, through: u64, limit: usize) -> BoxFuture<'static, Result<Scanned, Unavailable>> {
+        let inner = Arc::clone(&self.0);
+        self.on_runtime(async move { read::all_events(&inner, from, through, limit).await })
     }
 
     fn extent(&self) -> BoxFuture<'static, Result<Extent, Unavailable>> {
@@ -251,7 +256,7 @@ impl Inner {
             Err(_) => return unknown("and the service is stopping".into()),
         };
         let ours = message.is_some_and(|message| {
-            let event_id = new.event_id(&self.domain, 0).to_string();
+            let event_id = new.event_ids[0].to_string();
             message.headers.get(header::CE_ID).is_some_and(|id| id.as_str() == event_id)
                 && message.subject.as_str() == self.subjects.event(&new.id, &new.events[0].name)
         });

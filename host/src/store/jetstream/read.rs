@@ -44,14 +44,43 @@ pub(super) async fn events(
     through: u64,
     limit: usize,
 ) -> Result<Vec<StoredEvent>, Unavailable> {
-    let subject = store.subjects.events_of(id);
+    let read = on_subject(store, &store.subjects.events_of(id), from, through, limit).await?;
+    Ok(read.into_iter().map(|(_, event)| event).collect())
+}
+
+/// Events of all aggregates in order, `from` through `through`, at most `limit`. Gives the
+/// sequence to go on from as well, `None` at the end.
+pub(super) async fn all_events(
+    store: &Inner,
+    from: u64,
+    through: u64,
+    limit: usize,
+) -> Result<(Vec<(AggregateId, StoredEvent)>, Option<u64>), Unavailable> {
+    let read = on_subject(store, &store.subjects.events(), from, through, limit).await?;
+    let next = read.last().map(|(_, event)| event.sequence + 1).filter(|next| *next <= through);
+    let of_aggregates = read.into_iter().filter_map(|(subject, event)| {
+        let id = Subjects::event_aggregate(&subject).and_then(|id| AggregateId::new(id).ok())?;
+        Some((id, event))
+    });
+    Ok((of_aggregates.collect(), next))
+}
+
+/// Messages on a subject in order, `from` through `through`, at most `limit`.
+async fn on_subject(
+    store: &Inner,
+    subject: &str,
+    from: u64,
+    through: u64,
+    limit: usize,
+) -> Result<Vec<(String, StoredEvent)>, Unavailable> {
     let mut events = Vec::new();
+    let next_after = |events: &[(String, StoredEvent)]| events.last().map_or(from, |(_, event)| event.sequence + 1);
     // A batch ends early where it grows large; as long as it brings something, more may come.
     while store.stream.direct && events.len() < limit {
-        let next = events.last().map_or(from, |event: &StoredEvent| event.sequence + 1);
+        let next = next_after(&events);
         let before = events.len();
         if next <= through {
-            batched(store, &subject, next, through, limit - before, &mut events).await?;
+            batched(store, subject, next, through, limit - before, &mut events).await?;
         }
         if events.len() == before {
             break;
@@ -59,13 +88,14 @@ pub(super) async fn events(
     }
     // A replica may be behind the leader that named `through`; the leader itself never is.
     while events.len() < limit {
-        let next = events.last().map_or(from, |event: &StoredEvent| event.sequence + 1);
+        let next = next_after(&events);
         if next > through {
             break;
         }
-        match next_from_leader(store, &subject, next).await? {
+        match next_from_leader(store, subject, next).await? {
             Some(message) if message.sequence <= through => {
-                events.push(stored(message.sequence, &message.subject, &message.headers, message.payload))
+                let event = stored(message.sequence, &message.subject, &message.headers, message.payload);
+                events.push((message.subject.to_string(), event));
             }
             _ => break,
         }
@@ -95,7 +125,7 @@ async fn batched(
     from: u64,
     through: u64,
     limit: usize,
-    events: &mut Vec<StoredEvent>,
+    events: &mut Vec<(String, StoredEvent)>,
 ) -> Result<(), Unavailable> {
     let lost = |error: String| Unavailable(format!("the stream cannot be read: {error}"));
     let inbox = store.client.new_inbox();
@@ -128,7 +158,7 @@ async fn batched(
         if sequence > through {
             return Ok(());
         }
-        events.push(stored(sequence, subject, &headers, message.payload));
+        events.push((subject.to_owned(), stored(sequence, subject, &headers, message.payload)));
         if sequence == through {
             return Ok(());
         }

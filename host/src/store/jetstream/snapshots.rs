@@ -10,14 +10,15 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::kv::{Config, Entry, Operation, Store, UpdateErrorKind};
 use async_nats::jetstream::stream::{DiscardPolicy, StorageType};
 use bytes::Bytes;
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use tokio::runtime::Handle;
 
 use super::oversize::{self, Packed, Stored};
+use crate::domain::Digest;
 use crate::name::{AggregateId, Name, snapshot_bucket_of};
 use crate::snapshot::{Damaged, Snapshot};
-use crate::store::{Found, Saved, SnapshotStore, Unavailable};
+use crate::store::{CodeRecord, Found, Saved, SnapshotStore, Unavailable};
 
 /// How often a snapshot is written anew after another host was faster.
 const ATTEMPTS_MAX: usize = 4;
@@ -91,6 +92,31 @@ impl SnapshotStore for JetStreamSnapshots {
         self.on_runtime(async move { inner.load(&id).await })
     }
 
+    fn ids(&self, limit: usize) -> BoxFuture<'static, Result<Vec<AggregateId>, Unavailable>> {
+        let inner = Arc::clone(&self.inner);
+        self.on_runtime(async move { inner.ids(limit).await })
+    }
+
+    fn code_record(&self, code: Digest) -> BoxFuture<'static, Result<CodeRecord, Unavailable>> {
+        let inner = Arc::clone(&self.inner);
+        self.on_runtime(async move {
+            let entry = inner.entry(&code_key(code)).await?;
+            let record = entry.map(|entry| serde_json::from_slice(&entry.value));
+            // What cannot be read is as good as not noted: the events are replayed then.
+            Ok(record.and_then(Result::ok).unwrap_or_default())
+        })
+    }
+
+    fn note_code(&self, code: Digest, record: CodeRecord) -> BoxFuture<'static, Result<(), Unavailable>> {
+        let inner = Arc::clone(&self.inner);
+        self.on_runtime(async move {
+            // Serialising it cannot fail: its keys are strings.
+            let text = serde_json::to_vec(&record).unwrap_or_default();
+            let put = inner.store.put(code_key(code), text.into()).await;
+            put.map(drop).map_err(|error| Unavailable(format!("the snapshot bucket cannot be written: {error}")))
+        })
+    }
+
     fn save(
         &self,
         id: &AggregateId,
@@ -115,6 +141,14 @@ impl Inner {
             Ok(snapshot) => Found::Snapshot { snapshot: Box::new(snapshot), revision },
             Err(damage) => Found::Damaged { damage, revision },
         })
+    }
+
+    /// The keys that are ids: chunks and what else lies beside the snapshots have other names.
+    async fn ids(&self, limit: usize) -> Result<Vec<AggregateId>, Unavailable> {
+        let lost = |error: String| Unavailable(format!("the snapshot bucket cannot be read: {error}"));
+        let keys = self.store.keys().await.map_err(|error| lost(error.to_string()))?;
+        let ids = keys.try_filter_map(|key| std::future::ready(Ok(AggregateId::new(&key).ok()))).take(limit);
+        ids.try_collect().await.map_err(|error| lost(error.to_string()))
     }
 
     async fn load_chunks(&self, id: &AggregateId, count: u32, name: &str) -> Result<Option<Vec<u8>>, Unavailable> {
@@ -222,6 +256,11 @@ async fn audit(store: &Store) -> Result<(), Unavailable> {
         Some((_, why)) => Err(Unavailable(format!("bucket {} cannot hold snapshots: {why}", store.name))),
         None => Ok(()),
     }
+}
+
+/// Where it is noted what is known of code: no id begins like this.
+fn code_key(code: Digest) -> String {
+    format!("=code.{code}")
 }
 
 fn chunk_key(id: &AggregateId, name: &str, n: u32) -> String {

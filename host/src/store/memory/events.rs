@@ -14,13 +14,12 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::domain::DomainEvent;
 use crate::event::{NewEvents, Origin, StoredEvent};
-use crate::name::{AggregateId, Name};
-use crate::store::{AppendError, Appended, EventStore, Extent, Head, Unavailable};
+use crate::name::AggregateId;
+use crate::store::{AppendError, Appended, EventStore, Extent, Head, Scanned, Unavailable};
 
 /// Events of one domain in this process's memory. A clone is the same log.
 #[derive(Clone)]
 pub(crate) struct MemoryEvents {
-    domain: Name,
     log: Arc<Mutex<Log>>,
     /// While it is closed, nobody gets an answer.
     open: Arc<watch::Sender<bool>>,
@@ -56,8 +55,8 @@ struct Log {
 }
 
 impl MemoryEvents {
-    pub(crate) fn new(domain: &Name) -> Self {
-        Self { domain: domain.clone(), log: Arc::default(), open: Arc::new(watch::Sender::new(true)) }
+    pub(crate) fn new() -> Self {
+        Self { log: Arc::default(), open: Arc::new(watch::Sender::new(true)) }
     }
 
     /// The next appends that no fault is set for meet these, one each.
@@ -153,8 +152,7 @@ impl MemoryEvents {
 
 impl EventStore for MemoryEvents {
     fn append(&self, events: NewEvents) -> BoxFuture<'static, Result<Appended, AppendError>> {
-        let domain = self.domain.clone();
-        self.answer(move |log| log.append(&domain, events))
+        self.answer(move |log| log.append(events))
     }
 
     fn head(&self, id: &AggregateId) -> BoxFuture<'static, Result<Option<Head>, Unavailable>> {
@@ -176,6 +174,15 @@ impl EventStore for MemoryEvents {
         })
     }
 
+    fn scan(&self, from: u64, through: u64, limit: usize) -> BoxFuture<'static, Result<Scanned, Unavailable>> {
+        self.read_answer(move |log| {
+            let asked = log.events.iter().filter(|(_, event)| (from..=through).contains(&event.sequence));
+            let events: Vec<_> = asked.take(limit).cloned().collect();
+            let next = events.last().map(|(_, event)| event.sequence + 1).filter(|next| *next <= through);
+            (events, next)
+        })
+    }
+
     fn extent(&self) -> BoxFuture<'static, Result<Extent, Unavailable>> {
         self.read_answer(|log| Extent {
             first_sequence: log.events.front().map_or(log.last_sequence + 1, |(_, event)| event.sequence),
@@ -186,17 +193,17 @@ impl EventStore for MemoryEvents {
 }
 
 impl Log {
-    fn append(&mut self, domain: &Name, new: NewEvents) -> Result<Appended, AppendError> {
+    fn append(&mut self, new: NewEvents) -> Result<Appended, AppendError> {
         self.appends.push(new.clone());
         let fault = self.faults.pop_front().or_else(|| self.standing_fault.clone());
         let unknown = || AppendError::Unknown("no acknowledgement".into());
         match fault {
-            None => self.judge(domain, &new),
+            None => self.judge(&new),
             Some(Fault::OtherWriterFirst(event)) => {
                 self.store_as_other(&new, &event);
-                self.judge(domain, &new)
+                self.judge(&new)
             }
-            Some(Fault::UnknownButStored) => self.judge(domain, &new).and(Err(unknown())),
+            Some(Fault::UnknownButStored) => self.judge(&new).and(Err(unknown())),
             Some(Fault::UnknownNotStored) => Err(unknown()),
             Some(Fault::Unavailable) => Err(AppendError::Unavailable("JetStream does not store".into())),
             Some(Fault::Misplaced) => Err(AppendError::Misplaced("stored by another stream".into())),
@@ -204,11 +211,11 @@ impl Log {
     }
 
     /// As JetStream does: the expected sequence first, then the duplicate window.
-    fn judge(&mut self, domain: &Name, new: &NewEvents) -> Result<Appended, AppendError> {
+    fn judge(&mut self, new: &NewEvents) -> Result<Appended, AppendError> {
         if self.head(&new.id).map_or(0, |head| head.sequence) != new.expected_sequence {
             return Err(AppendError::Conflict);
         }
-        let ids: Vec<Uuid> = (0..new.events.len()).map(|index| new.event_id(domain, index)).collect();
+        let ids = new.event_ids.clone();
         if ids.iter().any(|id| self.window.contains_key(id)) {
             return Err(AppendError::AlreadyStored);
         }

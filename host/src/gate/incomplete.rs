@@ -1,0 +1,102 @@
+//! Histories whose oldest events retention has removed: what is left of them is a snapshot, so a
+//! candidate that cannot read it must not go live.
+
+use super::Run;
+use super::copy::Copy;
+use super::followed::{Followed, parsed};
+use super::report::{Difference, Failing};
+use crate::activation::Reading;
+use crate::domain::Digest;
+use crate::name::AggregateId;
+use crate::snapshot::Snapshot;
+use crate::store::{Extent, Found, Unavailable};
+
+impl Run<'_> {
+    /// Begins to follow an aggregate whose first event left is `first_version`.
+    pub(super) fn begin_from_snapshot(
+        &mut self,
+        id: &AggregateId,
+        first_version: u64,
+    ) -> Result<Option<Followed>, Unavailable> {
+        let snapshot = match self.wait(self.gate.snapshots.load(id))? {
+            Found::Snapshot { snapshot, .. } if snapshot.version + 1 >= first_version => snapshot,
+            _ => {
+                self.report.parked(id, 0);
+                return Ok(None);
+            }
+        };
+        let (candidate, live) = match self.restored(id, &snapshot) {
+            Ok(copies) => copies,
+            Err(why) => {
+                self.report.fails(Failing::at(id, snapshot.version, "", snapshot.last_sequence, why));
+                return Ok(None);
+            }
+        };
+        Ok(Some(Followed::of(Some(candidate), live, snapshot.version)))
+    }
+
+    /// Aggregates of which the log has nothing any more.
+    pub(super) fn look_at_aged(&mut self, extent: Extent) -> Result<(), Unavailable> {
+        if extent.first_sequence <= 1 || extent.age_max.is_none() {
+            return Ok(());
+        }
+        for id in self.wait(self.gate.snapshots.ids(self.gate.budget.aggregates))? {
+            if self.is_late() {
+                self.report.not_compared.push("snapshots of aggregates whose events have aged: the time was up".into());
+                break;
+            }
+            if self.wait(self.gate.events.head(&id))?.is_some() {
+                continue;
+            }
+            let Found::Snapshot { snapshot, .. } = self.wait(self.gate.snapshots.load(&id))? else { continue };
+            match self.restored(&id, &snapshot) {
+                Ok(_) => self.report.compared.aggregates += 1,
+                Err(why) => {
+                    self.report.fails(Failing::at(&id, snapshot.version, "", snapshot.last_sequence, why));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Both codes with the state of a snapshot that nothing can replace.
+    fn restored(&mut self, id: &AggregateId, snapshot: &Snapshot) -> Result<(Copy, Option<Copy>), String> {
+        const GONE: &str = "its events are no longer complete";
+        let code = Digest(snapshot.code);
+        let read = |instances| Copy::restore(instances, id, snapshot.state_schema, &snapshot.state);
+        let candidate = read(&self.candidates)
+            .map_err(|error| format!("{GONE}, and it fails to read the snapshot: {error}"))?
+            .map_err(|refusal| format!("{GONE}, and it declines the snapshot: {refusal}"))?;
+        let view = candidate.view().map_err(|error| format!("its state cannot be shown: {error}"))?;
+        let reading = self.candidates.activation().reading_of(snapshot);
+        let live = self.lives.as_ref().and_then(|lives| {
+            let reads = lives.activation().reading_of(snapshot) != Reading::Never;
+            reads.then(|| read(lives).ok()?.ok())?
+        });
+        let Some(expected) = live.as_ref().and_then(|live| live.view().ok()) else {
+            return match reading {
+                Reading::Own | Reading::Offer => Ok((candidate, live)),
+                Reading::Never => Err(format!(
+                    "{GONE}, its snapshot was written by other code ({code}) of the same state schema number, and no live code is there to show that the two mean the same by it"
+                )),
+            };
+        };
+        self.report.compared.views += 1;
+        let places = super::diff::diff(&parsed(&expected), &parsed(&view));
+        if places.is_empty() {
+            self.report.reads.insert(code);
+        } else {
+            let difference = Difference {
+                aggregate: id.clone(),
+                version: snapshot.version,
+                event: String::new(),
+                sequence: snapshot.last_sequence,
+                of: "snapshot",
+                places,
+                coarse: false,
+            };
+            self.report.differs(difference, false);
+        }
+        Ok((candidate, live))
+    }
+}
