@@ -1,8 +1,10 @@
 //! Settings: flags over environment over a TOML file over defaults. Each setting is declared
 //! once, below; a value is read the same way wherever it comes from.
 
+mod cache_dir;
 mod file;
 
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -89,6 +91,12 @@ pub struct Service {
     /// Memory of one plugin instance, in bytes
     #[arg(long, env, value_name = "BYTES", default_value_t = 64 << 20, value_parser = clap::value_parser!(u64).range((1 << 20)..=(4 << 30)))]
     pub plugin_memory_max: u64,
+    /// Longest time to wait for a plugin to be compiled
+    #[arg(long, env, value_name = "TIME", default_value = "60s", value_parser = positive_duration)]
+    pub plugin_compile_time_max: Duration,
+    /// Directory for compiled plugins, by default agent-service in the user's cache directory; empty for none
+    #[arg(long, env, value_name = "DIR", value_parser = any_path)]
+    pub plugin_cache_dir: Option<PathBuf>,
     /// Live aggregates that a host keeps, per domain
     #[arg(long, env, value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub cache_capacity: u32,
@@ -204,6 +212,15 @@ impl Connection {
 }
 
 impl Service {
+    /// Where compiled plugins are kept: as set, else where the surroundings say. `None` for
+    /// nowhere.
+    pub fn plugin_cache_dir(&self) -> Option<PathBuf> {
+        match &self.plugin_cache_dir {
+            Some(set) => Some(set.clone()).filter(|path| !path.as_os_str().is_empty()),
+            None => cache_dir::by_default(|name| std::env::var_os(name)),
+        }
+    }
+
     /// Checks what no single value shows.
     ///
     /// # Errors
@@ -296,6 +313,11 @@ fn positive_duration(text: &str) -> Result<Duration, String> {
 /// A path; an empty one is an error rather than the current directory.
 fn some_path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("it takes a path; unset it to do without".into()) } else { Ok(text.into()) }
+}
+
+/// A path, or an empty text, which stands for none.
+fn any_path(text: &str) -> Result<PathBuf, Infallible> {
+    Ok(text.into())
 }
 
 fn stream_name(text: &str) -> Result<String, String> {

@@ -39,7 +39,7 @@ pub fn load_directory(engine: &PluginEngine, directory: &Path) -> BTreeMap<Name,
                     tracing::error!(file = %shown, %domain, served_from = %first.file.display(), "plugin refused: another file brings the same domain");
                     continue;
                 }
-                tracing::info!(file = %shown, %domain, version = plugin.description().version, digest = %plugin.digest(), "plugin loaded");
+                tracing::info!(file = %shown, %domain, version = plugin.description().version, digest = %plugin.digest(), code = %plugin.code_origin(), "plugin loaded");
                 registry.insert(domain, Registered { file, plugin });
             }
             Err(error) => tracing::error!(file = %shown, %error, "plugin refused"),

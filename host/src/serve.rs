@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::config::{Connection, Service, SettingsError};
 use crate::name::{Name, SERVICE};
 use crate::nats::{self, Client, NatsError};
-use crate::plugin::{Limits, LoadError, PluginEngine};
+use crate::plugin::{CodeCache, Limits, LoadError, PluginEngine};
 use crate::registry::load_directory;
 use crate::shard::Shards;
 use crate::store::jetstream::{ServerError, StreamError, check_server};
@@ -82,8 +82,13 @@ impl Host {
         let engine = PluginEngine::start(Limits {
             deadline: service.plugin_deadline,
             memory_bytes_max: usize::try_from(service.plugin_memory_max).unwrap_or(usize::MAX),
+            compile_time_max: service.plugin_compile_time_max,
             ..Limits::default()
         })?;
+        let engine = match service.plugin_cache_dir() {
+            Some(directory) => engine.with_cache(CodeCache::new(&directory)),
+            None => engine,
+        };
         let directory = service.plugin_dir.clone();
         // Compiling takes the processor for a while: beside it, NATS is connected.
         let loading = tokio::task::spawn_blocking(move || load_directory(&engine, &directory));

@@ -1,6 +1,10 @@
 //! The component engine against real components: what a plugin can do, what it cannot, and
 //! which files are none. Knows nothing of NATS or of how domains are served.
 
+#[path = "plugin_engine/cached_code.rs"]
+mod cached_code;
+#[path = "plugin_engine/compile_time.rs"]
+mod compile_time;
 #[path = "plugin_engine/loaded.rs"]
 mod loaded;
 #[path = "plugin_engine/misdeeds.rs"]

@@ -173,6 +173,13 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_cache_directory_is_none_and_another_is_taken_as_it_is() {
+        let directory = |flag| parsed(&[flag]).expect("a command line").service.plugin_cache_dir();
+        assert_eq!(directory("--plugin-cache-dir="), None);
+        assert_eq!(directory("--plugin-cache-dir=here/it is"), Some("here/it is".into()));
+    }
+
+    #[test]
     fn misuse_is_refused() {
         for wrong in [
             &["sing"][..],
@@ -184,6 +191,7 @@ mod tests {
             &["send", "agent", "deploy", "{}", "--expected-version", "-1"],
             &["state", "agent", "a", "--plugin-dir", "x"],
             &["plugin"],
+            &["--plugin-compile-time-max", "0"],
         ] {
             assert!(parsed(wrong).is_err(), "{wrong:?}");
         }

@@ -36,6 +36,7 @@ pub(super) fn inspect(inspect: Inspect, service: &Service) -> Result<Exit, CliEr
     let limits = Limits {
         deadline: service.plugin_deadline,
         memory_bytes_max: usize::try_from(service.plugin_memory_max).unwrap_or(usize::MAX),
+        compile_time_max: service.plugin_compile_time_max,
         ..Limits::default()
     };
     let file = inspect.file.display();
@@ -44,6 +45,8 @@ pub(super) fn inspect(inspect: Inspect, service: &Service) -> Result<Exit, CliEr
     let loaded = PluginEngine::start(limits).and_then(|engine| Plugin::load(&engine, &bytes));
     let plugin = loaded.map_err(|error| match error {
         LoadError::Engine(_) => CliError::failed(error),
+        // Says as much about the machine as about the file.
+        LoadError::CompileTimeout(_) => CliError::Failed(format!("{file} cannot be looked into: {error}")),
         error => CliError::Invalid(format!("{file} is no plugin: {error}")),
     })?;
     let output = inspect.output.open();

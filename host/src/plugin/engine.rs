@@ -9,6 +9,7 @@ use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use super::LoadError;
+use super::cache::CodeCache;
 use super::sandbox::Sandbox;
 
 /// How often the engine's clock ticks. A deadline is kept to within two ticks.
@@ -29,11 +30,18 @@ pub struct Limits {
     pub memory_bytes_max: usize,
     /// Largest plugin file in bytes.
     pub file_bytes_max: usize,
+    /// Longest time to wait for a plugin to be compiled.
+    pub compile_time_max: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { deadline: Duration::from_secs(1), memory_bytes_max: 64 << 20, file_bytes_max: 32 << 20 }
+        Self {
+            deadline: Duration::from_secs(1),
+            memory_bytes_max: 64 << 20,
+            file_bytes_max: 32 << 20,
+            compile_time_max: Duration::from_secs(60),
+        }
     }
 }
 
@@ -43,6 +51,7 @@ pub struct PluginEngine {
     pub(super) engine: Engine,
     pub(super) linker: Arc<Linker<Sandbox>>,
     pub(super) limits: Limits,
+    pub(super) cache: Option<Arc<CodeCache>>,
 }
 
 impl PluginEngine {
@@ -67,7 +76,14 @@ impl PluginEngine {
                 }
             })
             .map_err(|error| LoadError::Engine(error.to_string()))?;
-        Ok(Self { engine, linker: Arc::new(linker), limits })
+        Ok(Self { engine, linker: Arc::new(linker), limits, cache: None })
+    }
+
+    /// The same engine, which looks for compiled code in `cache` and keeps it there.
+    #[must_use]
+    pub fn with_cache(mut self, cache: CodeCache) -> Self {
+        self.cache = Some(Arc::new(cache));
+        self
     }
 
     /// What plugins may use up.

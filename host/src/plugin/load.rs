@@ -1,10 +1,14 @@
 //! From a file's bytes to code that can be served: every step refuses in words that name
 //! the cause and the remedy. Knows nothing of directories.
 
+use std::time::Duration;
+
 use wasmtime::component::{Component, InstancePre};
 
 use super::bindings::{PluginPre, exports::agent_service::domain::aggregates as wit};
-use super::compile::{compile, one_line};
+use super::cache::Origin;
+use super::code::component;
+use super::compile::one_line;
 use super::engine::PluginEngine;
 use super::instance::WasmInstance;
 use super::sandbox::{Sandbox, imports, is_allowed};
@@ -29,6 +33,7 @@ pub struct Plugin {
     size: usize,
     interface: String,
     imports: Vec<String>,
+    code_origin: Origin,
 }
 
 impl Plugin {
@@ -38,7 +43,8 @@ impl Plugin {
     /// [`LoadError`] names what is wrong with it and what to do.
     pub fn load(engine: &PluginEngine, bytes: &[u8]) -> Result<Self, LoadError> {
         check_form(bytes, engine.limits.file_bytes_max)?;
-        let component = compile(bytes)?.load(&engine.engine).map_err(LoadError::engine)?;
+        let digest = Digest::of(bytes);
+        let (component, code_origin) = component(engine, bytes, digest)?;
         let interface = served_interface(&component, engine)?;
         let imports = imports(&component, &engine.engine);
         let foreign: Vec<String> = imports.iter().filter(|name| !is_allowed(name)).cloned().collect();
@@ -51,11 +57,17 @@ impl Plugin {
             engine: engine.clone(),
             code,
             description,
-            digest: Digest::of(bytes),
+            digest,
             size: bytes.len(),
             interface,
             imports,
+            code_origin,
         })
+    }
+
+    /// Whether it had to be compiled.
+    pub fn code_origin(&self) -> Origin {
+        self.code_origin
     }
 
     /// The names of what it imports.
@@ -108,6 +120,20 @@ pub enum LoadError {
     /// Damaged, or with features that are not served.
     #[error("it cannot be compiled ({0}): is the file complete?")]
     NotCompiled(String),
+    /// Took longer to compile than allowed.
+    #[error("it was not compiled within {}: make the plugin smaller, or raise PLUGIN_COMPILE_TIME_MAX", humantime::format_duration(*.0))]
+    CompileTimeout(Duration),
+    /// Could not be compiled, since the compiler is still at work on something given up.
+    #[error("the compiler was not free within {}, a plugin that took too long is still being compiled: load this one again later, or restart the service without the other", humantime::format_duration(*.0))]
+    CompilerOccupied(Duration),
+    /// Its machine code is larger than allowed.
+    #[error("its machine code has {size} bytes, at most {max} are served: make the plugin smaller")]
+    CodeTooLarge {
+        /// The code's size in bytes.
+        size: usize,
+        /// The limit in bytes.
+        max: usize,
+    },
     /// Exports something else.
     #[error("it does not export {INTERFACE}, it exports {0}: a plugin is built with the guest SDK")]
     OtherInterface(String),

@@ -11,8 +11,12 @@ use agent_service::plugin::{Limits, Plugin, PluginEngine};
 use serde_json::Value;
 
 /// Tight enough to be met in a test, wide enough for a busy machine.
-pub(crate) const LIMITS: Limits =
-    Limits { deadline: Duration::from_millis(300), memory_bytes_max: 16 << 20, file_bytes_max: 8 << 20 };
+pub(crate) const LIMITS: Limits = Limits {
+    deadline: Duration::from_millis(300),
+    memory_bytes_max: 16 << 20,
+    file_bytes_max: 8 << 20,
+    compile_time_max: Duration::from_secs(60),
+};
 
 /// One for all tests: an engine reserves a large part of the address space.
 pub(crate) static ENGINE: LazyLock<PluginEngine> = LazyLock::new(|| PluginEngine::start(LIMITS).expect("an engine"));
