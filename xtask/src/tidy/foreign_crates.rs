@@ -22,6 +22,7 @@ const CONFINED: &[Confined] = &[
             "host/src/cli/",
         ],
     },
+    Confined { crates: &["nkeys"], allowed: &["host/src/signature.rs", "host/src/signature/"] },
     Confined { crates: &["notify"], allowed: &["host/src/watch.rs", "host/src/watch/"] },
     Confined {
         crates: &["clap", "clap_complete"],
