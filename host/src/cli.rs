@@ -1,5 +1,5 @@
-//! The command line beside serving: sends commands, asks, lists events, looks into plugins,
-//! upgrades streams. It is a client like any other and knows nothing of how a host works.
+//! The command line beside serving: sends commands, asks, lists events, looks into plugins and
+//! signs them, upgrades streams. It is a client like any other and knows nothing of how a host works.
 
 mod client;
 mod command_line;
@@ -31,7 +31,7 @@ pub async fn run(command: Command, connection: &Connection, service: &Service) -
         Command::Send(send) => send::run(send, connection).await,
         Command::State(state) => state::run(state, connection).await,
         Command::Events(events) => events::run(events, connection, service).await,
-        Command::Plugin(plugin::PluginCommand::Inspect(inspect)) => plugin::inspect(inspect, service),
+        Command::Plugin(command) => plugin::run(command, service),
         Command::Stream(stream::StreamCommand::Upgrade(upgrade)) => stream::upgrade(upgrade, connection, service).await,
         Command::Completions(completions) => completions::run(completions),
     }

@@ -14,6 +14,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, ValueEnum};
 
 pub use self::file::FileError;
+use crate::signature::{TrustedKeys, TrustedKeysError};
 
 /// How to reach NATS.
 #[derive(Debug, Clone, Args)]
@@ -82,9 +83,10 @@ pub struct Service {
     /// Where plugins come from; this version knows `dir`
     #[arg(long, env, value_name = "SOURCE", value_enum, default_value_t)]
     pub plugin_source: PluginSource,
-    /// Public nkeys whose signatures plugins must bear; not known to this version, refused when set
+    /// Public nkeys, comma-separated: plugins must bear the signature of one of them. Without any,
+    /// signatures are not checked
     #[arg(long, env, value_name = "KEYS", default_value = "", hide_default_value = true)]
-    pub plugin_trusted_keys: String,
+    pub plugin_trusted_keys: TrustedKeys,
     /// Longest time one call of a plugin may take
     #[arg(long, env, value_name = "TIME", default_value = "1s", value_parser = positive_duration)]
     pub plugin_deadline: Duration,
@@ -179,7 +181,9 @@ pub fn parse<P: CommandFactory + FromArgMatches>(args: impl IntoIterator<Item = 
     }
     let parsed = command.clone().try_get_matches_from(args).and_then(|matches| P::from_arg_matches(&matches));
     parsed.map_err(|error| match SettingsError::of(&command, error) {
-        SettingsError::Value { setting, flag, value, why } if from_file.contains(&format!("--{flag}={value}")) => {
+        SettingsError::Value { setting, flag, value, why }
+            if from_file.iter().any(|given| given.starts_with(&format!("--{flag}="))) =>
+        {
             let why = format!("{why} (in {})", file.unwrap_or_default().display());
             SettingsError::Value { setting, flag, value, why }
         }
@@ -230,10 +234,6 @@ impl Service {
             let why = "SNAPSHOT_STORE=memory does not go with a finite STREAM_MAX_AGE: a snapshot then is all that is left of aged events. Set STREAM_MAX_AGE=0 or SNAPSHOT_STORE=jetstream";
             return Err(SettingsError::Contradiction(why.into()));
         }
-        if !self.plugin_trusted_keys.is_empty() {
-            let why = "PLUGIN_TRUSTED_KEYS is set, but this version cannot check signatures: unset it to serve unsigned plugins";
-            return Err(SettingsError::Contradiction(why.into()));
-        }
         Ok(())
     }
 }
@@ -249,8 +249,8 @@ pub enum SettingsError {
         setting: String,
         /// Its name as a flag.
         flag: String,
-        /// The value.
-        value: String,
+        /// The value, unless it may be a secret.
+        value: Option<String>,
         /// What is wrong with it, and what it takes.
         why: String,
     },
@@ -272,10 +272,13 @@ impl SettingsError {
         let Some(argument) = text(ContextKind::InvalidArg) else { return Self::CommandLine(error) };
         let flag = argument.trim_start_matches('-').split([' ', '=']).next().unwrap_or_default();
         let Some(setting) = file::setting_of_flag(command, flag) else { return Self::CommandLine(error) };
-        let value = text(ContextKind::InvalidValue).unwrap_or_default();
+        let source = std::error::Error::source(&error);
+        // Where public keys belong, people put seeds by mistake.
+        let may_be_secret = source.is_some_and(|source| source.is::<TrustedKeysError>());
+        let value = (!may_be_secret).then(|| text(ContextKind::InvalidValue).unwrap_or_default());
         let why = match error.get(ContextKind::ValidValue) {
             Some(ContextValue::Strings(valid)) => format!("it takes {}", valid.join(" or ")),
-            _ => std::error::Error::source(&error).map_or_else(|| "it cannot be read".to_owned(), ToString::to_string),
+            _ => source.map_or_else(|| "it cannot be read".to_owned(), ToString::to_string),
         };
         Self::Value { setting, flag: flag.to_owned(), value, why }
     }
@@ -285,7 +288,10 @@ impl fmt::Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CommandLine(error) => error.fmt(f),
-            Self::Value { setting, value, why, .. } => write!(f, "setting {setting} cannot be `{value}`: {why}"),
+            Self::Value { setting, value: Some(value), why, .. } => {
+                write!(f, "setting {setting} cannot be `{value}`: {why}")
+            }
+            Self::Value { setting, value: None, why, .. } => write!(f, "setting {setting} cannot be used: {why}"),
             Self::Contradiction(why) => f.write_str(why),
             Self::File(error) => error.fmt(f),
         }

@@ -8,6 +8,7 @@ pub mod logging;
 pub mod message;
 pub mod metrics;
 pub mod name;
+pub mod signature;
 
 pub mod domain;
 

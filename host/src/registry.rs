@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::domain::Generation;
 use crate::name::Name;
 use crate::plugin::{LoadError, Plugin, PluginEngine};
+use crate::signature::{SignatureError, TrustedKeys};
 
 /// A plugin and the file it came from.
 pub struct Registered {
@@ -18,7 +19,7 @@ pub struct Registered {
 
 /// Loads every `*.wasm` of a directory. A file that cannot be served, or brings a domain that
 /// another one has already, is refused with a line in the log; the others go on.
-pub fn load_directory(engine: &PluginEngine, directory: &Path) -> BTreeMap<Name, Registered> {
+pub fn load_directory(engine: &PluginEngine, directory: &Path, keys: &TrustedKeys) -> BTreeMap<Name, Registered> {
     let mut registry: BTreeMap<Name, Registered> = BTreeMap::new();
     let files = match plugin_files(directory) {
         Ok(files) => files,
@@ -32,7 +33,7 @@ pub fn load_directory(engine: &PluginEngine, directory: &Path) -> BTreeMap<Name,
     }
     for file in files {
         let shown = file.display();
-        match load_file(engine, &file) {
+        match load_file(engine, &file, keys) {
             Ok(plugin) => {
                 let domain = plugin.description().domain.clone();
                 if let Some(first) = registry.get(&domain) {
@@ -48,18 +49,21 @@ pub fn load_directory(engine: &PluginEngine, directory: &Path) -> BTreeMap<Name,
     registry
 }
 
-/// Loads one plugin.
+/// Loads one plugin, if it is signed as `keys` ask.
 ///
 /// # Errors
 /// [`FileError`] says what is wrong with the file.
-pub fn load_file(engine: &PluginEngine, file: &Path) -> Result<Plugin, FileError> {
+pub fn load_file(engine: &PluginEngine, file: &Path, keys: &TrustedKeys) -> Result<Plugin, FileError> {
     let size = std::fs::metadata(file)?.len();
     let max = engine.limits().file_bytes_max;
     if usize::try_from(size).map_or(true, |size| size > max) {
         // Refused before it is read into memory.
         return Err(LoadError::TooLarge { size: usize::try_from(size).unwrap_or(usize::MAX), max }.into());
     }
-    Ok(Plugin::load(engine, &std::fs::read(file)?)?)
+    let bytes = std::fs::read(file)?;
+    // Before the compiler sees it: what nobody vouches for is not even looked into.
+    keys.check(&bytes)?;
+    Ok(Plugin::load(engine, &bytes)?)
 }
 
 fn plugin_files(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
@@ -80,6 +84,9 @@ pub enum FileError {
     /// It cannot be read.
     #[error("it cannot be read: {0}")]
     Unreadable(#[from] std::io::Error),
+    /// Nobody who is trusted has signed it as it is.
+    #[error(transparent)]
+    Untrusted(#[from] SignatureError),
     /// It is no plugin that can be served.
     #[error(transparent)]
     Refused(#[from] LoadError),

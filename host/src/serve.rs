@@ -37,6 +37,11 @@ pub async fn run(connection: Connection, service: Service) -> Result<(), ServeEr
     if service.http_addr.as_ref().is_some_and(|address| !address.is_empty()) {
         tracing::warn!("HTTP_ADDR is set, but this version serves no HTTP");
     }
+    if service.plugin_trusted_keys.is_empty() {
+        tracing::warn!(
+            "signatures of plugins are not checked: set PLUGIN_TRUSTED_KEYS to the public nkeys of those who may sign them"
+        );
+    }
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
     loop {
@@ -89,9 +94,9 @@ impl Host {
             Some(directory) => engine.with_cache(CodeCache::new(&directory)),
             None => engine,
         };
-        let directory = service.plugin_dir.clone();
+        let (directory, keys) = (service.plugin_dir.clone(), service.plugin_trusted_keys.clone());
         // Compiling takes the processor for a while: beside it, NATS is connected.
-        let loading = tokio::task::spawn_blocking(move || load_directory(&engine, &directory));
+        let loading = tokio::task::spawn_blocking(move || load_directory(&engine, &directory, &keys));
         let client = nats::connect(connection, SERVICE).await?;
         let context = nats::jetstream(client.clone(), connection);
         let server = check_server(&client, &context, connection.js_domain()).await?;

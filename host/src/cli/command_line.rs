@@ -39,7 +39,7 @@ pub enum Command {
     State(State),
     /// List events, of a domain or of one aggregate
     Events(Events),
-    /// Look into plugins
+    /// Look into plugins, sign them, check signatures
     #[command(subcommand)]
     Plugin(PluginCommand),
     /// Look after streams
@@ -127,13 +127,15 @@ mod tests {
 
     #[test]
     fn help_reads_well() {
-        let paths: [&[&str]; 9] = [
+        let paths: [&[&str]; 11] = [
             &[],
             &["send"],
             &["state"],
             &["events"],
             &["plugin"],
             &["plugin", "inspect"],
+            &["plugin", "sign"],
+            &["plugin", "verify"],
             &["stream"],
             &["stream", "upgrade"],
             &["completions"],
@@ -192,6 +194,8 @@ mod tests {
             &["state", "agent", "a", "--plugin-dir", "x"],
             &["plugin"],
             &["--plugin-compile-time-max", "0"],
+            &["plugin", "sign", "a.wasm"],
+            &["plugin", "verify", "a.wasm", "--plugin-trusted-keys", "a"],
         ] {
             assert!(parsed(wrong).is_err(), "{wrong:?}");
         }

@@ -37,13 +37,13 @@ async fn refused_beside_others(file: &str, bytes: &[u8], cause: &[&str]) -> Resu
 #[tokio::test]
 async fn a_plugin_directory_that_is_missing_leaves_the_host_not_ready() -> Result<()> {
     let nats = Nats::start().await?;
-    not_ready(&nats, Host::builder(&nats)?.without_plugin_dir(), &["warn", "plugin"]).await
+    not_ready(&nats, Host::builder(&nats)?.without_plugin_dir(), &["warn", "plugin directory"]).await
 }
 
 #[tokio::test]
 async fn a_plugin_directory_that_is_empty_leaves_the_host_not_ready() -> Result<()> {
     let nats = Nats::start().await?;
-    not_ready(&nats, Host::builder(&nats)?.without_plugins(), &["warn", "plugin"]).await
+    not_ready(&nats, Host::builder(&nats)?.without_plugins(), &["warn", "plugin directory"]).await
 }
 
 #[tokio::test]

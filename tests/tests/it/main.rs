@@ -23,6 +23,7 @@ mod reply_subjects;
 mod service_api;
 mod settings;
 mod shutdown;
+mod signatures;
 mod snapshots;
 mod state;
 mod stream_audit;

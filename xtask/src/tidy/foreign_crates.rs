@@ -23,6 +23,7 @@ const CONFINED: &[Confined] = &[
         ],
     },
     Confined { crates: &["rustix"], allowed: &["host/src/plugin/cache/"] },
+    Confined { crates: &["nkeys"], allowed: &["host/src/signature.rs", "host/src/signature/"] },
     Confined { crates: &["notify"], allowed: &["host/src/watch.rs", "host/src/watch/"] },
     Confined {
         crates: &["clap", "clap_complete"],

@@ -22,7 +22,11 @@ use Siblings::{Apart, Together};
 
 /// From the top down. `main.rs` and `lib.rs` compose and lie below all.
 const LAYERS: &[Layer] = &[
-    Layer { name: "words", modules: &["name", "message", "clock", "metrics", "config", "logging"], siblings: Together },
+    Layer {
+        name: "words",
+        modules: &["name", "message", "clock", "metrics", "signature", "config", "logging"],
+        siblings: Together,
+    },
     Layer { name: "what the host asks of a plugin", modules: &["domain"], siblings: Together },
     Layer {
         name: "what is stored and asked",
