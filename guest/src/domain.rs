@@ -83,7 +83,7 @@ pub trait Domain: Default + Serialize + DeserializeOwned + 'static {
 }
 
 /// The plugin's own version, a semantic version. Implemented by [`export!`](crate::export)
-/// from the version in the author's `Cargo.toml`.
+/// from the version in the author's `Cargo.toml`, or from the one it is given.
 pub trait Released {
     /// The semantic version.
     const VERSION: &'static str;

@@ -110,11 +110,42 @@ pub use timestamp::{NotATimestamp, Timestamp};
 /// Takes the plugin's version from the `Cargo.toml` of the crate it is written in, and on
 /// `wasm32` exports the component's functions. One crate exports one domain. The author's
 /// crate may `#![forbid(unsafe_code)]`: the exported symbols are this macro's business.
+///
+/// Where several plugins come from one package, such as examples, each may say its own version:
+///
+/// ```
+/// # use agent_guest::prelude::*;
+/// # #[derive(Default, Serialize, Deserialize)]
+/// # struct Counter {}
+/// # #[derive(Deserialize, JsonSchema)]
+/// # enum Command {}
+/// # #[derive(Serialize, Deserialize, JsonSchema)]
+/// # enum Event {}
+/// # impl Domain for Counter {
+/// #     const NAME: &'static str = "counter";
+/// #     const ID_FIELD: &'static str = "counter_id";
+/// #     type Command = Command;
+/// #     type Event = Event;
+/// #     fn decide(&self, _: &Context, command: Command) -> Result<Vec<Event>, Refusal> {
+/// #         match command {}
+/// #     }
+/// #     fn evolve(&mut self, event: Event) -> Result<(), String> {
+/// #         match event {}
+/// #     }
+/// # }
+/// agent_guest::export!(Counter, version = "2.0.0");
+///
+/// use agent_guest::Released;
+/// assert_eq!(Counter::VERSION, "2.0.0");
+/// ```
 #[macro_export]
 macro_rules! export {
     ($domain:ty) => {
+        $crate::export!($domain, version = ::core::env!("CARGO_PKG_VERSION"));
+    };
+    ($domain:ty, version = $version:expr) => {
         impl $crate::Released for $domain {
-            const VERSION: &'static str = ::core::env!("CARGO_PKG_VERSION");
+            const VERSION: &'static str = $version;
         }
 
         #[cfg(target_arch = "wasm32")]

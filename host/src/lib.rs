@@ -29,6 +29,7 @@ pub mod nats;
 
 pub mod bus;
 pub mod plugin;
+pub mod watch;
 
 pub mod registry;
 pub mod serve;

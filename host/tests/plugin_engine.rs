@@ -15,3 +15,5 @@ mod refused_files;
 mod round_trip;
 #[path = "plugin_engine/spoken.rs"]
 mod spoken;
+#[path = "plugin_engine/successors.rs"]
+mod successors;

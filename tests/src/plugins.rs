@@ -11,14 +11,23 @@ pub fn service_binary() -> Result<PathBuf> {
 
 /// A plugin by its domain: `agent`, `counter`.
 pub fn plugin(domain: &str) -> Result<PathBuf> {
-    let file = located("AGENT_PLUGINS", "target/plugins")?.join(format!("{domain}.wasm"));
-    ensure!(file.exists(), "{} is missing: run `cargo xtask test`, which builds it", file.display());
-    Ok(file)
+    built(&format!("{domain}.wasm"))
+}
+
+/// A later version of the counter by its name: `counter-refactored`.
+pub fn successor(name: &str) -> Result<PathBuf> {
+    built(&format!("successors/{name}.wasm"))
 }
 
 /// A file of this crate.
 pub fn own_file(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn built(file: &str) -> Result<PathBuf> {
+    let file = located("AGENT_PLUGINS", "target/plugins")?.join(file);
+    ensure!(file.exists(), "{} is missing: run `cargo xtask test`, which builds it", file.display());
+    Ok(file)
 }
 
 fn located(variable: &str, default: &str) -> Result<PathBuf> {

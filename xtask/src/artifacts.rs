@@ -31,6 +31,9 @@ const MISBEHAVE: Plugin =
 
 const PLUGINS: &[Plugin] = &[AGENT, COUNTER, MISBEHAVE];
 
+/// Later versions of the counter, one per example of the package: for tests, never shipped.
+const SUCCESSORS: &str = "plugin-successors";
+
 /// How the host is built.
 #[derive(Clone, Copy)]
 pub(crate) enum Profile {
@@ -68,7 +71,7 @@ pub(crate) fn binary(name: &str, profile: Profile) -> Result<PathBuf> {
 }
 
 /// Builds all plugins and leaves them in one directory under the names a host finds them
-/// by, which is returned.
+/// by, which is returned. The successors lie one deeper, where no host looks.
 pub(crate) fn plugins() -> Result<PathBuf> {
     wasm_target::ensure()?;
     run(&mut plugin_build())?;
@@ -76,6 +79,10 @@ pub(crate) fn plugins() -> Result<PathBuf> {
     let directory = workspace::target_dir().join("plugins");
     for plugin in PLUGINS {
         place(&built.join(plugin.built_as), &directory.join(plugin.file))?;
+    }
+    for name in workspace::examples(SUCCESSORS)? {
+        let component = built.join("examples").join(format!("{}.wasm", name.replace('-', "_")));
+        place(&component, &directory.join("successors").join(format!("{name}.wasm")))?;
     }
     Ok(directory)
 }
@@ -87,6 +94,7 @@ pub(crate) fn plugin_build() -> Command {
     for plugin in PLUGINS {
         command.args(["--package", plugin.package]);
     }
+    command.args(["--package", SUCCESSORS, "--lib", "--examples"]);
     command
 }
 

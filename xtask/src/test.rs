@@ -63,10 +63,10 @@ fn build() -> Result<()> {
 }
 
 /// cargo-nextest where it is installed: it is faster, and runs every test in a process of
-/// its own.
+/// its own. Without examples, which are plugins and of no use to the machine.
 fn test_runner() -> Vec<&'static str> {
     if is_installed("nextest") {
-        vec!["nextest", "run", "--workspace"]
+        vec!["nextest", "run", "--workspace", "--bins", "--tests"]
     } else {
         vec!["test", "--workspace", "--bins", "--tests"]
     }

@@ -26,14 +26,31 @@ pub(crate) fn tools_dir() -> PathBuf {
 
 /// Where cargo builds: its own answer, since settings and environment may change it.
 pub(crate) fn cargo_target_dir() -> Result<PathBuf> {
+    let metadata = metadata()?;
+    let directory = metadata.get("target_directory").and_then(Value::as_str);
+    Ok(PathBuf::from(directory.context("`cargo metadata` names no target directory")?))
+}
+
+/// The names of a package's examples.
+pub(crate) fn examples(package: &str) -> Result<Vec<String>> {
+    let metadata = metadata()?;
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let targets = packages.filter(|one| one["name"] == package).filter_map(|one| one["targets"].as_array()).flatten();
+    let examples = targets.filter(|target| target["kind"][0] == "example");
+    let names: Vec<String> = examples.filter_map(|target| Some(target["name"].as_str()?.to_owned())).collect();
+    if names.is_empty() {
+        bail!("the package {package} has no examples");
+    }
+    Ok(names)
+}
+
+fn metadata() -> Result<Value> {
     let output =
         cargo().args(["metadata", "--no-deps", "--format-version", "1"]).output().context("cannot start cargo")?;
     if !output.status.success() {
         bail!("`cargo metadata` failed: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
-    let metadata: Value = serde_json::from_slice(&output.stdout).context("`cargo metadata` printed no JSON")?;
-    let directory = metadata.get("target_directory").and_then(Value::as_str);
-    Ok(PathBuf::from(directory.context("`cargo metadata` names no target directory")?))
+    serde_json::from_slice(&output.stdout).context("`cargo metadata` printed no JSON")
 }
 
 /// A call of cargo in the root of the repository.

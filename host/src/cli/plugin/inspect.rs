@@ -32,12 +32,12 @@ pub(super) fn run(inspect: Inspect, service: &Service) -> Result<Exit, CliError>
         compile_time_max: service.plugin_compile_time_max,
         ..Limits::default()
     };
-    let bytes = file::read(&inspect.file)?;
+    let (bytes, shown) = (file::read(&inspect.file)?, inspect.file.display());
     let loaded = PluginEngine::start(limits).and_then(|engine| Plugin::load(&engine, &bytes));
     let plugin = loaded.map_err(|error| match error {
         LoadError::Engine(_) => CliError::failed(error),
         // Says as much about the machine as about the file.
-        LoadError::CompileTimeout(_) => CliError::Failed(format!("{file} cannot be looked into: {error}")),
+        LoadError::CompileTimeout(_) => CliError::Failed(format!("{shown} cannot be looked into: {error}")),
         error => file::refused(&inspect.file, error),
     })?;
     let signed = Looked { signed: signatures(&bytes), keys: &service.plugin_trusted_keys };
