@@ -123,6 +123,11 @@ impl Activation {
         self.failures.load(Ordering::Relaxed)
     }
 
+    /// Whether it failed too often on probation.
+    pub fn has_failed_probation(&self) -> bool {
+        self.probation.as_ref().is_some_and(|p| self.failures() > p.failures_max && Instant::now() < p.until)
+    }
+
     /// How long the probation still lasts; zero where there is none.
     pub fn probation_left(&self) -> Duration {
         self.probation.as_ref().map_or(Duration::ZERO, |p| p.until.saturating_duration_since(Instant::now()))

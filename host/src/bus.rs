@@ -1,6 +1,7 @@
 //! The bus: a domain's commands and queries from NATS to its shards, and replies back. Knows
 //! the wire and nothing of what requests lead to.
 
+pub mod control;
 pub mod discovery;
 mod endpoint;
 mod intake;
@@ -38,10 +39,10 @@ pub struct Lane {
     pub client: Client,
     /// The shards' own connections, which replies go by, in the shards' order.
     pub shard_clients: Vec<Client>,
-    /// The domain.
-    pub description: Description,
+    /// What the live code says of the domain.
+    pub description: watch::Receiver<Arc<Description>>,
     /// The domains this host serves, whose subjects no reply may have.
-    pub served: Arc<[Name]>,
+    pub served: watch::Receiver<Arc<[Name]>>,
     /// The queue group shared with other hosts.
     pub queue_group: String,
     /// Largest payload in bytes.
@@ -71,8 +72,14 @@ impl Lane {
     ///
     /// # Errors
     /// Where the client is closed.
-    pub async fn open(self, shards: Shards, ends: LaneEnds, runtime: &Handle) -> Result<JoinHandle<Shards>, BusError> {
-        let subjects = Subjects::new(&self.description.domain);
+    pub async fn open(
+        self,
+        domain: &Name,
+        shards: Shards,
+        ends: LaneEnds,
+        runtime: &Handle,
+    ) -> Result<JoinHandle<Shards>, BusError> {
+        let subjects = Subjects::new(domain);
         let commands = Intake::open(&self.client, subjects.commands(), &self.queue_group).await?;
         let queries = Intake::open(&self.client, subjects.queries(), &self.queue_group).await?;
         Ok(runtime.spawn(self.serve(subjects, commands, queries, shards, ends)))
@@ -118,7 +125,9 @@ impl Lane {
         let Message { subject, reply, headers, payload, .. } = message;
         let text = |name: &str| headers.as_ref().and_then(|h| h.get(name)).map(async_nats::HeaderValue::as_str);
         let targets = [reply.as_deref(), text(header::REPLY_TO)];
-        if let Some(target) = targets.into_iter().flatten().find(|target| abuses_reply(target, self.served.iter())) {
+        if let Some(target) =
+            targets.into_iter().flatten().find(|target| abuses_reply(target, self.served.borrow().iter()))
+        {
             self.metrics.abused_replies.add(1);
             tracing::warn!(
                 subject = subject.as_str(),
@@ -136,7 +145,10 @@ impl Lane {
         let begun = Instant::now();
         let respond_by = |client: &Client| Box::new(NatsResponder { client: client.clone(), reply, endpoint, begun });
         let read = match address {
-            Some(address) => request::read(&address, &text, payload, &self.description, self.payload_bytes_max),
+            Some(address) => {
+                let description = self.description.borrow();
+                request::read(&address, &text, payload, &description, self.payload_bytes_max)
+            }
             None => Err(Failure::invalid("", "the subject has another shape than <domain>.commands.[<id>.]<verb>")),
         };
         let (responder, failure): (Box<dyn Responder>, Failure) = match read {

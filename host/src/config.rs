@@ -96,6 +96,18 @@ pub struct Service {
     /// Longest time to wait for a plugin to be compiled
     #[arg(long, env, value_name = "TIME", default_value = "60s", value_parser = positive_duration)]
     pub plugin_compile_time_max: Duration,
+    /// Longest time a plugin may be held against what is recorded before it goes live
+    #[arg(long, env, value_name = "TIME", default_value = "30s", value_parser = positive_duration)]
+    pub plugin_gate_time: Duration,
+    /// Most aggregates a plugin is held against before it goes live
+    #[arg(long, env, value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub plugin_gate_aggregates: u32,
+    /// How long after a swap failures put the plugin before back; 0 for never
+    #[arg(long, env, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub plugin_probation: Duration,
+    /// Failures of a plugin on probation that are let pass
+    #[arg(long, env, value_name = "COUNT", default_value_t = 3)]
+    pub plugin_probation_failures: u32,
     /// Directory for compiled plugins, by default agent-service in the user's cache directory; empty for none
     #[arg(long, env, value_name = "DIR", value_parser = any_path)]
     pub plugin_cache_dir: Option<PathBuf>,

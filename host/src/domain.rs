@@ -268,6 +268,13 @@ impl fmt::Debug for Digest {
     }
 }
 
+impl Author {
+    /// The digest in the plugin's text, where it has one.
+    pub fn digest(&self) -> Option<Digest> {
+        self.plugin.rsplit_once(";sha256=").and_then(|(_, digest)| digest.parse().ok())
+    }
+}
+
 /// The code that decides: what events say about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Author {

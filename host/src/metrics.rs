@@ -34,6 +34,12 @@ pub struct Metrics {
     pub replays: Counter,
     /// Snapshots saved.
     pub snapshots: Counter,
+    /// Times that other code went live while the domain was served.
+    pub swaps: Counter,
+    /// Candidates that were refused.
+    pub plugins_refused: Counter,
+    /// Times that the code before was put back.
+    pub roll_backs: Counter,
     /// Aggregates whose snapshot the stream contradicted.
     pub contradictions: Counter,
 }

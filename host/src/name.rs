@@ -61,6 +61,27 @@ pub mod header {
     pub const CONTENT_TYPE: &str = "content-type";
 }
 
+/// Subjects by which operators talk to hosts. No domain begins like them: `-` is no part of a
+/// domain's name.
+pub mod control {
+    use super::Name;
+
+    /// All that is asked of hosts.
+    pub const ALL: &str = "agent-service.control.*";
+    /// Every host tells of its plugins.
+    pub const LIST: &str = "agent-service.control.list";
+    /// Every host that has this code lets it go live.
+    pub const ACTIVATE: &str = "agent-service.control.activate";
+    /// Every host goes back to the code before.
+    pub const ROLL_BACK: &str = "agent-service.control.rollback";
+
+    /// What happened to a plugin of a domain: `live`, `refused`, `rolled_back`, `retired`. Where no
+    /// domain is known, its token is `_`.
+    pub fn event(domain: Option<&Name>, what: &str) -> String {
+        format!("agent-service.events.{}.{what}", domain.map_or("_", Name::as_str))
+    }
+}
+
 /// A domain, verb or event name: `[a-z][a-z0-9_]{0,31}`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name(Arc<str>);

@@ -1,81 +1,108 @@
-//! The plugins in a directory, one per domain. Knows files and plugins, not how domains are
-//! served.
+//! Plugin files: from a path to loaded code, and the components of code that went live, kept so
+//! that it can be served again. Knows files and plugins, not how domains are served.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::domain::Generation;
-use crate::name::Name;
+use crate::domain::Digest;
 use crate::plugin::{LoadError, Plugin, PluginEngine};
 use crate::signature::{SignatureError, TrustedKeys};
 
-/// A plugin and the file it came from.
-pub struct Registered {
-    /// The file.
-    pub file: PathBuf,
+/// Components that are kept, the newest first to stay: what is live and what was before, over
+/// some domains.
+const KEPT_MAX: usize = 32;
+
+/// What it takes to load a plugin.
+#[derive(Clone)]
+pub struct Registry {
+    /// Where plugins run.
+    pub engine: PluginEngine,
+    /// Whose signatures they must bear.
+    pub keys: TrustedKeys,
+    /// Where components are kept; `None` for nowhere.
+    pub kept_in: Option<PathBuf>,
+}
+
+/// A plugin and the bytes that it came from.
+pub struct Loaded {
     /// The plugin.
     pub plugin: Plugin,
+    /// The component.
+    pub component: Vec<u8>,
 }
 
-/// Loads every `*.wasm` of a directory. A file that cannot be served, or brings a domain that
-/// another one has already, is refused with a line in the log; the others go on.
-pub fn load_directory(engine: &PluginEngine, directory: &Path, keys: &TrustedKeys) -> BTreeMap<Name, Registered> {
-    let mut registry: BTreeMap<Name, Registered> = BTreeMap::new();
-    let files = match plugin_files(directory) {
-        Ok(files) => files,
-        Err(error) => {
-            tracing::warn!(directory = %directory.display(), %error, "plugin directory cannot be read: set PLUGIN_DIR to one that holds plugins");
-            return registry;
+impl Registry {
+    /// Loads the plugin of a file, if it is signed as asked. Blocks.
+    ///
+    /// # Errors
+    /// [`FileError`] says what is wrong with the file.
+    pub fn load_file(&self, file: &Path) -> Result<Loaded, FileError> {
+        let size = std::fs::metadata(file)?.len();
+        let max = self.engine.limits().file_bytes_max;
+        if usize::try_from(size).map_or(true, |size| size > max) {
+            // Refused before it is read into memory.
+            return Err(LoadError::TooLarge { size: usize::try_from(size).unwrap_or(usize::MAX), max }.into());
         }
-    };
-    if files.is_empty() {
-        tracing::warn!(directory = %directory.display(), "plugin directory holds no *.wasm file: nothing is served");
+        self.load(std::fs::read(file)?)
     }
-    for file in files {
-        let shown = file.display();
-        match load_file(engine, &file, keys) {
-            Ok(plugin) => {
-                let domain = plugin.description().domain.clone();
-                if let Some(first) = registry.get(&domain) {
-                    tracing::error!(file = %shown, %domain, served_from = %first.file.display(), "plugin refused: another file brings the same domain");
-                    continue;
-                }
-                tracing::info!(file = %shown, %domain, version = plugin.description().version, digest = %plugin.digest(), code = %plugin.code_origin(), "plugin loaded");
-                registry.insert(domain, Registered { file, plugin });
-            }
-            Err(error) => tracing::error!(file = %shown, %error, "plugin refused"),
+
+    /// Loads a component, if it is signed as asked. Blocks.
+    ///
+    /// # Errors
+    /// [`FileError`] says what is wrong with it.
+    pub fn load(&self, component: Vec<u8>) -> Result<Loaded, FileError> {
+        // Before the compiler sees it: what nobody vouches for is not even looked into.
+        self.keys.check(&component)?;
+        Ok(Loaded { plugin: Plugin::load(&self.engine, &component)?, component })
+    }
+
+    /// Keeps a component that went live. Where that fails, going back needs the file again.
+    pub fn keep(&self, digest: Digest, component: &[u8]) {
+        let Some(directory) = &self.kept_in else { return };
+        if let Err(error) = keep(directory, digest, component) {
+            tracing::warn!(directory = %directory.display(), %error, "a plugin that went live is not kept: after a restart, going back to it needs its file");
         }
     }
-    registry
-}
 
-/// Loads one plugin, if it is signed as `keys` ask.
-///
-/// # Errors
-/// [`FileError`] says what is wrong with the file.
-pub fn load_file(engine: &PluginEngine, file: &Path, keys: &TrustedKeys) -> Result<Plugin, FileError> {
-    let size = std::fs::metadata(file)?.len();
-    let max = engine.limits().file_bytes_max;
-    if usize::try_from(size).map_or(true, |size| size > max) {
-        // Refused before it is read into memory.
-        return Err(LoadError::TooLarge { size: usize::try_from(size).unwrap_or(usize::MAX), max }.into());
+    /// Loads the component of this digest that was kept, where it was. Blocks.
+    pub fn load_kept(&self, digest: Digest) -> Option<Loaded> {
+        let component = std::fs::read(path_of(self.kept_in.as_ref()?, digest)).ok()?;
+        if Digest::of(&component) != digest {
+            tracing::warn!(%digest, "a kept plugin is damaged and is not used");
+            return None;
+        }
+        let loaded = self.load(component);
+        loaded.inspect_err(|error| tracing::warn!(%digest, %error, "a kept plugin is not used")).ok()
     }
-    let bytes = std::fs::read(file)?;
-    // Before the compiler sees it: what nobody vouches for is not even looked into.
-    keys.check(&bytes)?;
-    Ok(Plugin::load(engine, &bytes)?)
 }
 
-fn plugin_files(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
+fn path_of(directory: &Path, digest: Digest) -> PathBuf {
+    directory.join(format!("{digest}.wasm"))
+}
+
+fn keep(directory: &Path, digest: Digest, component: &[u8]) -> std::io::Result<()> {
+    std::fs::create_dir_all(directory)?;
+    let path = path_of(directory, digest);
+    if std::fs::read(&path).is_ok_and(|present| present == component) {
+        return Ok(());
+    }
+    let mut fresh = tempfile::NamedTempFile::new_in(directory)?;
+    std::io::Write::write_all(&mut fresh, component)?;
+    fresh.persist(&path).map_err(|error| error.error)?;
+    make_room(directory, &path)
+}
+
+/// Removes the oldest of what is too much.
+fn make_room(directory: &Path, newest: &Path) -> std::io::Result<()> {
+    let mut kept = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "wasm") && path.is_file() {
-            files.push(path);
+        if path != newest && path.extension().is_some_and(|extension| extension == "wasm") {
+            kept.push((std::fs::metadata(&path)?.modified()?, path));
         }
     }
-    files.sort();
-    Ok(files)
+    kept.sort();
+    let too_many = (kept.len() + 1).saturating_sub(KEPT_MAX);
+    kept.into_iter().take(too_many).try_for_each(|(_, path)| std::fs::remove_file(path))
 }
 
 /// Why a file gives no plugin.
@@ -84,7 +111,7 @@ pub enum FileError {
     /// It cannot be read.
     #[error("it cannot be read: {0}")]
     Unreadable(#[from] std::io::Error),
-    /// Nobody who is trusted has signed it as it is.
+    /// Its signatures are not those that are asked for.
     #[error(transparent)]
     Untrusted(#[from] SignatureError),
     /// It is no plugin that can be served.

@@ -1,31 +1,39 @@
 //! Start, serve, stop: puts the parts together in order and takes them down in the other.
 
+mod admission;
 mod domain;
+mod ground;
+mod loader;
+mod status;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use self::domain::DomainStart;
-pub use self::domain::stream_settings;
-use crate::bus::{BusError, discovery};
-use crate::clock::Clock;
+pub use self::ground::stream_settings;
+use self::loader::{Ask, Found, Loader};
+use self::status::{Identity, Status};
+use crate::bus::BusError;
+use crate::bus::control::{self, Operated, Order};
 use crate::config::{Connection, Service, SettingsError};
 use crate::name::{Name, SERVICE};
-use crate::nats::{self, Client, NatsError};
+use crate::nats::{self, Client, JetStream, NatsError};
 use crate::plugin::{CodeCache, Limits, LoadError, PluginEngine};
-use crate::registry::load_directory;
-use crate::shard::Shards;
-use crate::store::jetstream::{ServerError, StreamError, check_server};
+use crate::registry::Registry;
+use crate::store::jetstream::{ServerError, ServerFacts, StreamError, check_server};
+use crate::watch::{DirectoryWatch, list};
 
 /// How long stopping may take in all; ten seconds are promised.
 const STOP_MAX: Duration = Duration::from_secs(9);
-/// How long of it a lane may take for what has arrived and for the server to say that nothing
-/// more will come.
-const DRAIN_MAX: Duration = Duration::from_secs(5);
+/// Requests of operators that wait for the loader.
+const ASKS_MAX: usize = 16;
 
 /// Serves until SIGTERM or Ctrl-C, then stops cleanly.
 ///
@@ -39,7 +47,7 @@ pub async fn run(connection: Connection, service: Service) -> Result<(), ServeEr
     }
     if service.plugin_trusted_keys.is_empty() {
         tracing::warn!(
-            "signatures of plugins are not checked: set PLUGIN_TRUSTED_KEYS to the public nkeys of those who may sign them"
+            "plugins are not checked for signatures: PLUGIN_TRUSTED_KEYS names the keys whose signatures they must bear"
         );
     }
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
@@ -72,74 +80,71 @@ pub async fn run(connection: Connection, service: Service) -> Result<(), ServeEr
     }
 }
 
+/// What everything that is served has around it.
+struct Surroundings {
+    connection: Connection,
+    service: Service,
+    client: Client,
+    context: JetStream,
+    server: ServerFacts,
+    registry: Registry,
+    /// The domains this host serves, whose subjects no reply may have.
+    served: watch::Sender<Arc<[Name]>>,
+}
+
 /// A running host.
 struct Host {
     client: Client,
     stop: watch::Sender<bool>,
-    lanes: Vec<JoinHandle<Shards>>,
-    announced: Option<JoinHandle<()>>,
+    loader: JoinHandle<()>,
+    operated: JoinHandle<()>,
     /// Told when the connection ended for good.
     lost: Arc<Notify>,
 }
 
 impl Host {
     async fn start(connection: &Connection, service: &Service) -> Result<Self, ServeError> {
-        let engine = PluginEngine::start(Limits {
-            deadline: service.plugin_deadline,
-            memory_bytes_max: usize::try_from(service.plugin_memory_max).unwrap_or(usize::MAX),
-            compile_time_max: service.plugin_compile_time_max,
-            ..Limits::default()
-        })?;
-        let engine = match service.plugin_cache_dir() {
-            Some(directory) => engine.with_cache(CodeCache::new(&directory)),
-            None => engine,
-        };
-        let (directory, keys) = (service.plugin_dir.clone(), service.plugin_trusted_keys.clone());
+        let registry = registry(service)?;
+        let directory =
+            DirectoryWatch::start(&service.plugin_dir).map_err(|error| ServeError::Plugins(error.to_string()))?;
         // Compiling takes the processor for a while: beside it, NATS is connected.
-        let loading = tokio::task::spawn_blocking(move || load_directory(&engine, &directory, &keys));
+        let (at_first, path) = (registry.clone(), service.plugin_dir.clone());
+        let loading = tokio::task::spawn_blocking(move || found_in(&at_first, &path));
         let client = nats::connect(connection, SERVICE).await?;
         let context = nats::jetstream(client.clone(), connection);
         let server = check_server(&client, &context, connection.js_domain()).await?;
         tracing::info!(server = server.version, js_domain = server.domain, "NATS connected");
-        let registry = loading.await.map_err(|error| ServeError::Plugins(error.to_string()))?;
+        let found = loading.await.map_err(|error| ServeError::Plugins(error.to_string()))?;
 
-        let (stop, stopping) = watch::channel(false);
         let lost = Arc::new(Notify::new());
-        let served: Arc<[Name]> = registry.keys().cloned().collect();
-        let (mut lanes, mut domains) = (Vec::new(), Vec::new());
-        for (domain, registered) in registry {
-            let start = DomainStart {
-                connection,
-                client: &client,
-                context: &context,
-                server: &server,
-                settings: service,
-                served: &served,
-            };
-            let (lane, shown) = start.domain(&domain, registered, stopping.clone(), Arc::clone(&lost)).await?;
-            lanes.push(lane);
-            domains.push(shown);
-        }
-        let mut host = Self { client, stop, lanes, announced: None, lost };
-        if domains.is_empty() {
-            tracing::warn!("not ready: there is no plugin to serve");
-            return Ok(host);
-        }
-        let id = uuid::Uuid::now_v7().simple().to_string();
-        let shown = discovery::Service { id, started: Clock::System.now(), domains };
-        host.announced = Some(shown.announce(host.client.clone()).await?);
-        tracing::info!(domains = ?served, "ready");
-        Ok(host)
+        let around = Arc::new(Surroundings {
+            connection: connection.clone(),
+            service: service.clone(),
+            client: client.clone(),
+            context,
+            server,
+            registry,
+            served: watch::Sender::new(Arc::new([])),
+        });
+        let status = Status::new(identity("dir"));
+        let mut loader = Loader::new(Arc::clone(&around), status.clone(), Arc::clone(&lost));
+        loader.begin(found).await?;
+        let (stop, stopping) = watch::channel(false);
+        let (asks, asked) = mpsc::channel(ASKS_MAX);
+        let operated: Arc<dyn Operated> = Arc::new(Desk { status, asks });
+        let operated = control::listen(client.clone(), operated, around.served.subscribe()).await?;
+        let loader = tokio::spawn(loader.run(Some(directory), asked, stopping));
+        Ok(Self { client, stop, loader, operated, lost })
     }
 
     /// Takes no more requests, finishes those begun, leaves snapshots.
     async fn stop(self) {
-        if let Some(announced) = self.announced {
-            announced.abort();
-        }
+        self.operated.abort();
         let _ = self.stop.send(true);
         let finished = async {
-            futures::future::join_all(self.lanes.into_iter().map(close)).await;
+            if self.loader.await.is_err() {
+                tracing::error!("unloading ended in a panic");
+            }
             if let Err(error) = self.client.flush().await {
                 tracing::warn!(%error, "the last replies may not have been sent");
             }
@@ -151,18 +156,66 @@ impl Host {
     }
 }
 
-/// Waits until nothing more comes on a lane, then until its shards have finished.
-async fn close(mut lane: JoinHandle<Shards>) {
-    match tokio::time::timeout(DRAIN_MAX, &mut lane).await {
-        Ok(Ok(shards)) => {
-            if tokio::task::spawn_blocking(move || shards.stop()).await.is_err() {
-                tracing::error!("stopping a domain ended in a panic");
+/// Where operators' requests come in.
+struct Desk {
+    status: Status,
+    asks: mpsc::Sender<Ask>,
+}
+
+impl Operated for Desk {
+    fn list(&self) -> Value {
+        self.status.document()
+    }
+
+    fn obey(&self, order: Order) -> BoxFuture<'static, Value> {
+        let (asks, host) = (self.asks.clone(), self.status.identity().id.clone());
+        async move {
+            let (answer, answered) = oneshot::channel();
+            let refused = |message: &str| json!({"host": host, "status": "error", "message": message});
+            match asks.try_send(Ask { order, answer }) {
+                Ok(()) => answered.await.unwrap_or_else(|_| refused("the host is stopping")),
+                Err(_) => refused("the host has as many orders as it can hold: come again a little later"),
             }
         }
-        Ok(Err(error)) => tracing::error!(%error, "a domain's lane ended in a panic"),
-        // The server is away, so nothing more comes: ending the lane ends its shards.
-        Err(_) => lane.abort(),
+        .boxed()
     }
+}
+
+/// What plugins are loaded with.
+fn registry(service: &Service) -> Result<Registry, ServeError> {
+    let engine = PluginEngine::start(Limits {
+        deadline: service.plugin_deadline,
+        memory_bytes_max: usize::try_from(service.plugin_memory_max).unwrap_or(usize::MAX),
+        compile_time_max: service.plugin_compile_time_max,
+        ..Limits::default()
+    })?;
+    let cache = service.plugin_cache_dir();
+    let engine = match &cache {
+        Some(directory) => engine.with_cache(CodeCache::new(directory)),
+        None => engine,
+    };
+    let kept_in = cache.map(|directory| directory.join("components"));
+    Ok(Registry { engine, keys: service.plugin_trusted_keys.clone(), kept_in })
+}
+
+/// What the plugin directory holds. Blocks.
+fn found_in(registry: &Registry, directory: &PathBuf) -> Vec<Found> {
+    let files = match list(directory) {
+        Ok(listing) => listing.files,
+        Err(error) => {
+            tracing::warn!(directory = %directory.display(), %error, "plugin directory cannot be read: set PLUGIN_DIR to one that holds plugins");
+            return Vec::new();
+        }
+    };
+    if files.is_empty() {
+        tracing::warn!(directory = %directory.display(), "plugin directory holds no *.wasm file: nothing is served");
+    }
+    files.into_iter().map(|file| Found { loaded: registry.load_file(&file.path), file }).collect()
+}
+
+fn identity(source: &'static str) -> Identity {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    Identity { id: uuid::Uuid::now_v7().simple().to_string(), name, source }
 }
 
 /// Why the service did not start.
@@ -189,7 +242,7 @@ pub enum ServeError {
     /// Starting a shard ended in a panic.
     #[error("a shard cannot be started: {0}")]
     Shard(String),
-    /// Loading plugins ended in a panic.
+    /// The plugin directory cannot be watched, or loading ended in a panic.
     #[error("loading plugins failed: {0}")]
     Plugins(String),
     /// The system gives no threads.

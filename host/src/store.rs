@@ -79,7 +79,16 @@ pub struct CodeRecord {
     pub reads: BTreeSet<Digest>,
     /// Why it is not to go live again until somebody says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub denied: Option<String>,
+    pub denied: Option<Denied>,
+}
+
+/// Code that was put back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denied {
+    /// In words.
+    pub why: String,
+    /// What went live in its place.
+    pub instead: Option<Digest>,
 }
 
 /// Events that were stored.

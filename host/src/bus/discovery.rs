@@ -10,6 +10,7 @@ use async_nats::Client;
 use futures::StreamExt;
 use futures::stream::select_all;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::BusError;
@@ -26,8 +27,8 @@ pub struct Service {
     pub id: String,
     /// Since when it serves.
     pub started: Timestamp,
-    /// The domains it serves.
-    pub domains: Vec<ServedDomain>,
+    /// The domains it serves, as they come and go.
+    pub domains: watch::Receiver<Arc<[ServedDomain]>>,
 }
 
 /// A domain as the service API shows it.
@@ -61,7 +62,7 @@ impl Service {
             let mut requests = select_all(subscriptions);
             while let Some((verb, message)) = requests.next().await {
                 let Some(reply) = message.reply else { continue };
-                if abuses_reply(&reply, self.domains.iter().map(|domain| &domain.description.domain)) {
+                if abuses_reply(&reply, self.domains.borrow().iter().map(|domain| &domain.description.domain)) {
                     tracing::warn!(
                         reply = reply.as_str(),
                         "service API request dropped: its reply would be more than a reply"
@@ -78,8 +79,9 @@ impl Service {
 
     fn answer(&self, verb: &str) -> Value {
         let kind = format!("io.nats.micro.v1.{}_response", verb.to_ascii_lowercase());
+        let domains = Arc::clone(&self.domains.borrow());
         let plugins: serde_json::Map<String, Value> =
-            self.domains.iter().map(|d| (format!("plugin.{}", d.description.domain), json!(&*d.plugin))).collect();
+            domains.iter().map(|d| (format!("plugin.{}", d.description.domain), json!(&*d.plugin))).collect();
         let mut answer = json!({
             "type": kind, "name": SERVICE, "id": self.id, "version": env!("CARGO_PKG_VERSION"), "metadata": plugins,
         });
@@ -87,12 +89,11 @@ impl Service {
             "INFO" => {
                 answer["description"] = json!("event-sourced domain logic as WebAssembly components");
                 answer["endpoints"] =
-                    self.domains.iter().flat_map(|domain| domain.endpoints.iter().map(|e| info(e))).collect();
+                    domains.iter().flat_map(|domain| domain.endpoints.iter().map(|e| info(e))).collect();
             }
             "STATS" => {
                 answer["started"] = json!(self.started);
-                answer["endpoints"] = self
-                    .domains
+                answer["endpoints"] = domains
                     .iter()
                     .flat_map(|domain| domain.endpoints.iter().map(|e| stats(e, &domain.metrics)))
                     .collect();
@@ -132,6 +133,9 @@ fn stats(endpoint: &Endpoint, metrics: &Metrics) -> Value {
             "replays": metrics.replays.get(),
             "snapshots": metrics.snapshots.get(),
             "contradictions": metrics.contradictions.get(),
+            "swaps": metrics.swaps.get(),
+            "plugins_refused": metrics.plugins_refused.get(),
+            "roll_backs": metrics.roll_backs.get(),
         },
     })
 }

@@ -25,6 +25,7 @@ const MESSAGE_TYPES_MAX: usize = 256;
 const VERSION_BYTES_MAX: usize = 64;
 
 /// A plugin that is loaded and proven to be one.
+#[derive(Clone)]
 pub struct Plugin {
     engine: PluginEngine,
     code: PluginPre<Sandbox>,

@@ -1,32 +1,29 @@
-//! Starts one domain: its stream and bucket, its shards, its lane on the bus. Knows nothing
-//! of other domains but their names.
+//! One domain that is served: its shards and its lane on the bus, started with some code and
+//! switched to other code while they run. Knows nothing of where code comes from.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use super::ServeError;
-use crate::activation::{Activation, plugin_text};
+use super::ground::Ground;
+use super::{ServeError, Surroundings};
+use crate::activation::Activation;
 use crate::bus::discovery::ServedDomain;
 use crate::bus::{Endpoint, Lane, LaneEnds};
 use crate::clock::Clock;
-use crate::config::{Connection, Layout, Service, SettingsError, SnapshotKeeping};
-use crate::domain::{Author, Generation};
+use crate::config::SnapshotKeeping;
+use crate::domain::Description;
 use crate::metrics::Metrics;
-use crate::name::{Name, SERVICE, Subjects, stream_of};
-use crate::nats::{self, Client, JetStream};
-use crate::registry::Registered;
-use crate::shard::{self, ShardThread, Shards};
-use crate::store::jetstream::{
-    EventStream, Home, JetStreamEvents, JetStreamSnapshots, ServerFacts, StreamLayout, StreamSettings,
-};
-use crate::store::memory::MemorySnapshots;
-use crate::store::{SnapshotStore, Unavailable};
+use crate::name::{Name, SERVICE, Subjects};
+use crate::nats::{self, Client};
+use crate::shard::{self, Orders, ShardThread, Shards, Succession};
+use crate::store::SnapshotStore;
+use crate::store::jetstream::{JetStreamEvents, JetStreamSnapshots};
 
 /// Room that a reply's headers need beside its payload, in bytes.
 const REPLY_HEADERS_BYTES: usize = 4_096;
@@ -35,152 +32,166 @@ const REPLY_HEADERS_BYTES: usize = 4_096;
 const SHARDS_MAX: usize = 4;
 /// How long a shard waits for its last replies to be sent.
 const FLUSH_MAX: Duration = Duration::from_secs(1);
-/// The domain whose stream has a setting of its own.
-const AGENT: &str = "agent";
+/// How long a lane may take for what has arrived and for the server to say that nothing more
+/// will come.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+/// How long a request waits for the host to go on to newer code that it met in the log.
+const FOLLOW_MAX: Duration = Duration::from_secs(3);
 
-/// What the shards of a domain have in common.
-struct Part {
-    activation: Arc<Activation>,
-    metrics: Arc<Metrics>,
-    home: Home,
+/// A domain that is served.
+pub(super) struct Domain {
+    pub(super) ground: Ground,
+    pub(super) orders: Orders,
+    pub(super) metrics: Arc<Metrics>,
+    lane: JoinHandle<Shards>,
+    stop: watch::Sender<bool>,
+    description: watch::Sender<Arc<Description>>,
+    number: watch::Sender<u64>,
+    endpoints: [Arc<Endpoint>; 2],
 }
 
-/// What starting a domain needs.
-pub(super) struct DomainStart<'a> {
-    pub(super) connection: &'a Connection,
-    pub(super) client: &'a Client,
-    pub(super) context: &'a JetStream,
-    pub(super) server: &'a ServerFacts,
-    pub(super) settings: &'a Service,
-    pub(super) served: &'a Arc<[Name]>,
-}
-
-impl DomainStart<'_> {
-    /// Serves the domain until `stop` says so; the task then gives its shards back.
-    pub(super) async fn domain(
-        &self,
-        domain: &Name,
-        registered: Registered,
-        stop: watch::Receiver<bool>,
-        lost: Arc<Notify>,
-    ) -> Result<(JoinHandle<Shards>, ServedDomain), ServeError> {
-        let (client, settings) = (self.client, self.settings);
-        let stream = EventStream::open(self.context, domain, &stream_settings(domain, settings)).await?;
-        self.warn_of(domain, &stream)?;
-        let home = Home {
-            domain: domain.clone(),
-            stream,
-            js_domain: self.server.domain.clone(),
-            ack_timeout: settings.append_timeout,
-            misplaced: watch::Sender::new(None),
-            lost: Arc::clone(&lost),
-        };
-        let misplaced = home.misplaced.subscribe();
-        let generation: Arc<dyn Generation> = Arc::new(registered.plugin);
-        let newest = JetStreamEvents::new(client.clone(), self.context.clone(), home.clone()).newest_author().await;
-        let activation =
-            Arc::new(Activation::new(Arc::clone(&generation), number(newest, &*generation), BTreeSet::new()));
-        let author = activation.author.clone();
-        let description = generation.description().clone();
+impl Domain {
+    /// Serves the domain from now on; `behind` is told when newer code is met in the log, where
+    /// hosts share their plugins.
+    pub(super) async fn start(
+        around: &Surroundings,
+        ground: Ground,
+        activation: &Arc<Activation>,
+        behind: Option<Arc<Notify>>,
+    ) -> Result<Self, ServeError> {
+        let settings = &around.service;
+        let domain = &ground.home.domain;
+        let description = watch::Sender::new(Arc::new(activation.description().clone()));
+        let number = watch::Sender::new(activation.number());
+        let succession = behind.map(|behind| {
+            let runtime = Handle::current();
+            Arc::new(Follower { behind, number: number.subscribe(), runtime }) as Arc<dyn Succession>
+        });
         let metrics = Arc::new(Metrics::default());
-        let part = Part { activation, metrics: Arc::clone(&metrics), home };
         let (mut shards, mut clients) = (Vec::new(), Vec::new());
         for n in 0..shard_count() {
-            let (shard, client) = self.shard(&format!("{domain}-{n}"), &part).await?;
-            shards.push(shard);
+            let thread = ShardThread::start(&format!("{domain}-{n}")).map_err(ServeError::Threads)?;
+            let (service, client) =
+                shard_service(around, &ground, &thread, activation, &metrics, succession.clone()).await?;
+            shards.push((thread, service));
             clients.push(client);
         }
         // A lone shard takes its requests by itself: one that another thread handed over would
         // cost a wake-up more. Several get theirs from one thread that no plugin can stall.
         let (lane_client, lane_runtime) = match (&shards[..], &clients[..]) {
             ([(thread, _)], [client]) => (client.clone(), thread.runtime()),
-            _ => (client.clone(), Handle::current()),
+            _ => (around.client.clone(), Handle::current()),
         };
         let shards = Shards::serve(shards);
-        let subjects = Subjects::new(domain);
-        let endpoint = |kind: &str, subject: String| {
-            Arc::new(Endpoint::new(format!("{domain}-{kind}"), subject, settings.queue_group.clone()))
-        };
-        let endpoints = [endpoint("commands", subjects.commands()), endpoint("queries", subjects.queries())];
+        let orders = shards.orders();
+        let endpoints = endpoints(domain, &settings.queue_group);
+        let (stop, stopping) = watch::channel(false);
         let lane = Lane {
             client: lane_client,
             shard_clients: clients,
-            description: description.clone(),
-            served: Arc::clone(self.served),
+            description: description.subscribe(),
+            served: around.served.subscribe(),
             queue_group: settings.queue_group.clone(),
             payload_bytes_max: settings.command_bytes_max as usize,
             metrics: Arc::clone(&metrics),
             commands: Arc::clone(&endpoints[0]),
             queries: Arc::clone(&endpoints[1]),
         };
-        let lane = lane.open(shards, LaneEnds { stop, misplaced, lost }, &lane_runtime).await?;
-        tracing::info!(%domain, activation = author.activation, plugin = &*author.plugin, "domain is served");
-        Ok((lane, ServedDomain { description, plugin: author.plugin, endpoints, metrics }))
+        let misplaced = ground.home.misplaced.subscribe();
+        let ends = LaneEnds { stop: stopping, misplaced, lost: Arc::clone(&ground.home.lost) };
+        let lane = lane.open(domain, shards, ends, &lane_runtime).await?;
+        Ok(Self { ground, orders, metrics, lane, stop, description, number, endpoints })
     }
 
-    /// Starts a shard's thread with a connection of its own, and its stores over it.
-    async fn shard(&self, name: &str, part: &Part) -> Result<((ShardThread, shard::Service), Client), ServeError> {
-        let settings = self.settings;
-        let thread = ShardThread::start(name).map_err(ServeError::Threads)?;
-        let (connection, home) = (self.connection.clone(), part.home.clone());
-        let (keeping, replicas) = (settings.snapshot_store, usize::from(settings.stream_replicas));
-        let opened = thread.run(async move {
-            let client = nats::connect(&connection, SERVICE).await?;
-            let context = nats::jetstream(client.clone(), &connection);
-            let snapshots: Arc<dyn SnapshotStore> = match keeping {
-                SnapshotKeeping::Memory => Arc::new(MemorySnapshots::default()),
-                SnapshotKeeping::Jetstream => {
-                    let opened = JetStreamSnapshots::open(client.clone(), &context, &home.domain, replicas).await;
-                    Arc::new(opened.map_err(|error| ServeError::Snapshots(error.0))?)
+    /// Lets other code decide: what is begun is finished by the code before.
+    pub(super) async fn activate(&self, activation: &Arc<Activation>) {
+        self.orders.activate(activation).await;
+        self.description.send_replace(Arc::new(activation.description().clone()));
+        self.number.send_replace(activation.number());
+    }
+
+    /// The domain as the service API shows it.
+    pub(super) fn shown(&self, activation: &Activation) -> ServedDomain {
+        ServedDomain {
+            description: activation.description().clone(),
+            plugin: Arc::clone(&activation.author.plugin),
+            endpoints: self.endpoints.clone(),
+            metrics: Arc::clone(&self.metrics),
+        }
+    }
+
+    /// Takes no more requests, finishes those begun, leaves snapshots.
+    pub(super) async fn close(mut self) {
+        let _ = self.stop.send(true);
+        match tokio::time::timeout(DRAIN_MAX, &mut self.lane).await {
+            Ok(Ok(shards)) => {
+                if tokio::task::spawn_blocking(move || shards.stop()).await.is_err() {
+                    tracing::error!("stopping a domain ended in a panic");
                 }
-            };
-            let events = Arc::new(JetStreamEvents::new(client.clone(), context, home));
-            Ok::<_, ServeError>((client, events, snapshots))
-        });
-        let (client, events, snapshots) = opened.await.map_err(|error| ServeError::Shard(error.to_string()))??;
-        let (sizing, flushing) = (client.clone(), client.clone());
-        let service = shard::Service {
-            domain: part.home.domain.clone(),
-            activation: Arc::clone(&part.activation),
-            succession: None,
-            events,
-            snapshots,
-            clock: Clock::System,
-            metrics: Arc::clone(&part.metrics),
-            snapshot_frequency: settings.snapshot_frequency,
-            cache_capacity: settings.cache_capacity as usize,
-            reply_bytes_max: Arc::new(move || sizing.max_payload().saturating_sub(REPLY_HEADERS_BYTES)),
-            last_words: Arc::new(move || {
-                let client = flushing.clone();
-                async move {
-                    let flushed = tokio::time::timeout(FLUSH_MAX, client.flush()).await;
-                    if !matches!(flushed, Ok(Ok(()))) {
-                        tracing::warn!("the last replies may not have been sent");
-                    }
-                }
-                .boxed()
-            }),
+            }
+            Ok(Err(error)) => tracing::error!(%error, "a domain's lane ended in a panic"),
+            // The server is away, so nothing more comes: ending the lane ends its shards.
+            Err(_) => self.lane.abort(),
+        }
+    }
+}
+
+/// What a shard needs, with a connection of its own that lives on the shard's thread.
+async fn shard_service(
+    around: &Surroundings,
+    ground: &Ground,
+    thread: &ShardThread,
+    activation: &Arc<Activation>,
+    metrics: &Arc<Metrics>,
+    succession: Option<Arc<dyn Succession>>,
+) -> Result<(shard::Service, Client), ServeError> {
+    let settings = &around.service;
+    let (connection, home) = (around.connection.clone(), ground.home.clone());
+    let replicas = usize::from(settings.stream_replicas);
+    let in_memory = (settings.snapshot_store == SnapshotKeeping::Memory).then(|| Arc::clone(&ground.snapshots));
+    let opened = thread.run(async move {
+        let client = nats::connect(&connection, SERVICE).await?;
+        let context = nats::jetstream(client.clone(), &connection);
+        let snapshots: Arc<dyn SnapshotStore> = match in_memory {
+            Some(shared) => shared,
+            None => {
+                let opened = JetStreamSnapshots::open(client.clone(), &context, &home.domain, replicas).await;
+                Arc::new(opened.map_err(|error| ServeError::Snapshots(error.0))?)
+            }
         };
-        Ok(((thread, service), client))
-    }
+        let events = Arc::new(JetStreamEvents::new(client.clone(), context, home));
+        Ok::<_, ServeError>((client, events, snapshots))
+    });
+    let (client, events, snapshots) = opened.await.map_err(|error| ServeError::Shard(error.to_string()))??;
+    let (sizing, flushing) = (client.clone(), client.clone());
+    let service = shard::Service {
+        domain: ground.home.domain.clone(),
+        activation: Arc::clone(activation),
+        succession,
+        events,
+        snapshots,
+        clock: Clock::System,
+        metrics: Arc::clone(metrics),
+        snapshot_frequency: settings.snapshot_frequency,
+        cache_capacity: settings.cache_capacity as usize,
+        reply_bytes_max: Arc::new(move || sizing.max_payload().saturating_sub(REPLY_HEADERS_BYTES)),
+        last_words: Arc::new(move || flushed(flushing.clone()).boxed()),
+    };
+    Ok((service, client))
+}
 
-    /// Says once what is not wrong but will surprise.
-    fn warn_of(&self, domain: &Name, stream: &EventStream) -> Result<(), ServeError> {
-        if self.settings.snapshot_store == SnapshotKeeping::Memory && stream.age_max.is_some() {
-            let why = format!(
-                "SNAPSHOT_STORE=memory does not go with stream {}, whose max_age is finite: a snapshot then is all that is left of aged events. Set SNAPSHOT_STORE=jetstream",
-                stream.name
-            );
-            return Err(SettingsError::Contradiction(why).into());
-        }
-        if stream.captures_commands {
-            tracing::warn!(%domain, stream = stream.name, "the stream captures commands as well: a plain requester sees JetStream's acknowledgement first, the outcome is the reply with the header Agent-Status");
-        }
-        if !stream.atomic {
-            tracing::warn!(%domain, stream = stream.name, "the stream does not have allow_atomic: commands of several events are answered with `unavailable` until `agent-service stream upgrade` is run");
-        }
-        Ok(())
+/// Sees to it that the last replies are sent.
+async fn flushed(client: Client) {
+    if !matches!(tokio::time::timeout(FLUSH_MAX, client.flush()).await, Ok(Ok(()))) {
+        tracing::warn!("the last replies may not have been sent");
     }
+}
+
+fn endpoints(domain: &Name, queue_group: &str) -> [Arc<Endpoint>; 2] {
+    let subjects = Subjects::new(domain);
+    let endpoint =
+        |kind: &str, subject| Arc::new(Endpoint::new(format!("{domain}-{kind}"), subject, queue_group.to_owned()));
+    [endpoint("commands", subjects.commands()), endpoint("queries", subjects.queries())]
 }
 
 /// Half the processors: the other half serves the connection and the server beside it, and on
@@ -190,29 +201,21 @@ fn shard_count() -> usize {
     (processors / 2).clamp(1, SHARDS_MAX)
 }
 
-/// The stream a domain has, by the settings.
-pub fn stream_settings(domain: &Name, settings: &Service) -> StreamSettings {
-    StreamSettings {
-        name: if domain.as_str() == AGENT { settings.stream_name.clone() } else { stream_of(domain) },
-        layout: match settings.stream_layout {
-            Layout::Split => StreamLayout::Split,
-            Layout::Combined => StreamLayout::Combined,
-        },
-        replicas: usize::from(settings.stream_replicas),
-        age_max: (!settings.stream_max_age.is_zero()).then_some(settings.stream_max_age),
-    }
+/// Asks for the newer code that a shard met in the log, and waits until it is live.
+struct Follower {
+    behind: Arc<Notify>,
+    number: watch::Receiver<u64>,
+    runtime: Handle,
 }
 
-/// The activation number of the code: it grows when the code is not that of the newest event.
-fn number(newest: Result<Option<Author>, Unavailable>, generation: &dyn Generation) -> u64 {
-    let domain = &generation.description().domain;
-    let newest = newest.unwrap_or_else(|error| {
-        tracing::warn!(%domain, %error, "the newest event cannot be read: activations are counted anew");
-        None
-    });
-    match newest {
-        None => 1,
-        Some(newest) if *newest.plugin == *plugin_text(generation) => newest.activation,
-        Some(newest) => newest.activation + 1,
+impl Succession for Follower {
+    fn follow(&self, activation: u64) -> BoxFuture<'static, bool> {
+        let (behind, mut number) = (Arc::clone(&self.behind), self.number.clone());
+        let waiting = self.runtime.spawn(async move {
+            behind.notify_one();
+            let live = number.wait_for(|live| *live >= activation);
+            matches!(tokio::time::timeout(FOLLOW_MAX, live).await, Ok(Ok(_)))
+        });
+        async move { waiting.await.unwrap_or(false) }.boxed()
     }
 }

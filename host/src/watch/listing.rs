@@ -15,6 +15,13 @@ pub struct Listing {
     pub unsettled: Vec<PathBuf>,
 }
 
+impl Listing {
+    /// Whether a file is there, finished or not.
+    pub fn has(&self, path: &Path) -> bool {
+        self.files.iter().any(|file| file.path == path) || self.unsettled.iter().any(|unsettled| unsettled == path)
+    }
+}
+
 /// A file that may be a plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginFile {

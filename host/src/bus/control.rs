@@ -1,0 +1,119 @@
+//! What operators ask of a host: to tell of its plugins, to try one, to go back. Every host
+//! answers for itself. Knows the wire, not how any of it is done.
+
+use std::sync::Arc;
+
+use async_nats::{Client, Message};
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::BusError;
+use crate::domain::Digest;
+use crate::name::{Name, abuses_reply, control};
+
+/// Requests in work at once; one more waits.
+const IN_WORK_MAX: usize = 16;
+
+/// Something that is to be done.
+#[derive(Debug)]
+pub enum Order {
+    /// Let the code of this digest go live, if it passes the gate.
+    Activate {
+        /// The domain it must bring.
+        domain: Name,
+        /// Which code.
+        digest: Digest,
+        /// Whether differences are wanted.
+        accept_drift: bool,
+    },
+    /// Let the code before go live again.
+    RollBack {
+        /// Whose.
+        domain: Name,
+    },
+}
+
+/// Who does what is asked.
+pub trait Operated: Send + Sync {
+    /// What is served, was refused, and so on.
+    fn list(&self) -> Value;
+
+    /// Does what is asked and tells what came of it.
+    fn obey(&self, order: Order) -> BoxFuture<'static, Value>;
+}
+
+#[derive(Deserialize)]
+struct Activate {
+    domain: String,
+    digest: Digest,
+    #[serde(default)]
+    accept_drift: bool,
+}
+
+#[derive(Deserialize)]
+struct RollBack {
+    domain: String,
+}
+
+/// Answers from now on, until the task is aborted.
+///
+/// # Errors
+/// Where the client is closed.
+pub async fn listen(
+    client: Client,
+    operated: Arc<dyn Operated>,
+    served: watch::Receiver<Arc<[Name]>>,
+) -> Result<JoinHandle<()>, BusError> {
+    let requests = client.subscribe(control::ALL).await?;
+    client.flush().await.ok();
+    Ok(tokio::spawn(requests.for_each_concurrent(IN_WORK_MAX, move |message| {
+        let (client, operated, served) = (client.clone(), Arc::clone(&operated), served.clone());
+        async move { answer(&client, &*operated, &served, message).await }
+    })))
+}
+
+async fn answer(client: &Client, operated: &dyn Operated, served: &watch::Receiver<Arc<[Name]>>, message: Message) {
+    let Some(reply) = message.reply else { return };
+    if abuses_reply(&reply, served.borrow().iter()) {
+        tracing::warn!(reply = reply.as_str(), "request to the host dropped: its reply would be more than a reply");
+        return;
+    }
+    let answer = match (message.subject.as_str(), order(&message.subject, &message.payload)) {
+        (control::LIST, _) => operated.list(),
+        (_, Ok(order)) => {
+            tracing::info!(?order, "asked by an operator");
+            operated.obey(order).await
+        }
+        (_, Err(error)) => json!({"status": "error", "message": error}),
+    };
+    if let Err(error) = client.publish(reply, answer.to_string().into()).await {
+        tracing::warn!(%error, "an answer to an operator was not sent");
+    }
+}
+
+fn order(subject: &str, payload: &[u8]) -> Result<Order, String> {
+    match subject {
+        control::ACTIVATE => {
+            let Activate { domain, digest, accept_drift } = read(payload)?;
+            Ok(Order::Activate { domain: name(&domain)?, digest, accept_drift })
+        }
+        control::ROLL_BACK => {
+            let RollBack { domain } = read(payload)?;
+            Ok(Order::RollBack { domain: name(&domain)? })
+        }
+        other => Err(format!("this version of the host knows no `{other}`")),
+    }
+}
+
+fn read<T: DeserializeOwned>(payload: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(payload).map_err(|error| format!("the request cannot be read: {error}"))
+}
+
+fn name(text: &str) -> Result<Name, String> {
+    Name::new(text).map_err(|error| error.to_string())
+}

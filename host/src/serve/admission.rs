@@ -1,0 +1,433 @@
+//! How a candidate goes live, and how the code before comes back. Knows nothing of where
+//! candidates come from.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::ServeError;
+use super::domain::Domain;
+use super::ground::Ground;
+use super::loader::{Gone, Loader, Served};
+use super::status::{Origin, Refusal};
+use crate::activation::{Activation, Probation, plugin_text};
+use crate::clock::Clock;
+use crate::domain::{Author, Digest, Generation};
+use crate::gate::{Budget, Code, Gate, Report, Verdict};
+use crate::name::{AggregateId, Name};
+use crate::registry::Loaded;
+use crate::store::{CodeRecord, EventStore, SnapshotStore};
+
+/// Aggregates that are asked for as those that were used last.
+const RECENT_MAX: usize = 1_000;
+
+/// Code that is to go live.
+pub(super) struct Candidate {
+    pub(super) generation: Arc<dyn Generation>,
+    pub(super) component: Vec<u8>,
+    pub(super) origin: Origin,
+    /// Whether the operator takes differences for wanted.
+    pub(super) accept_drift: bool,
+    /// Whether somebody asked for this very code, whatever happened to it before.
+    pub(super) told: bool,
+    /// Its activation number, where the fleet gives it.
+    pub(super) number: Option<u64>,
+}
+
+/// Why a candidate did not go live.
+pub(super) enum Refused {
+    /// Because of what it is.
+    Code(Box<Refusal>),
+    /// Because its domain cannot be served at all.
+    Serve(ServeError),
+}
+
+impl From<ServeError> for Refused {
+    fn from(error: ServeError) -> Self {
+        Self::Serve(error)
+    }
+}
+
+impl Candidate {
+    pub(super) fn of(loaded: Loaded, origin: Origin) -> Self {
+        let Loaded { plugin, component } = loaded;
+        let generation: Arc<dyn Generation> = Arc::new(plugin);
+        Self { generation, component, origin, accept_drift: false, told: false, number: None }
+    }
+
+    pub(super) fn domain(&self) -> &Name {
+        &self.generation.description().domain
+    }
+
+    pub(super) fn digest(&self) -> Digest {
+        self.generation.digest()
+    }
+
+    pub(super) fn refused(&self, why: String, report: Option<Report>) -> Refused {
+        Refused::Code(Box::new(Refusal {
+            origin: self.origin.clone(),
+            domain: Some(self.domain().clone()),
+            code: Some(Code::of(&*self.generation)),
+            why,
+            report: report.map(Arc::new),
+            at: Clock::System.now(),
+        }))
+    }
+
+    /// Whether a report lets it go live.
+    fn passes(&self, report: &Report) -> bool {
+        let raised = report.live.as_ref().is_some_and(|live| live.state_schema < report.candidate.state_schema);
+        match report.verdict {
+            Verdict::Same => true,
+            Verdict::Different => raised || self.accept_drift,
+            Verdict::Failed => false,
+        }
+    }
+}
+
+/// What a candidate is held against, and with what.
+struct Trial<'a> {
+    events: &'a Arc<dyn EventStore>,
+    snapshots: &'a Arc<dyn SnapshotStore>,
+    live: Option<Arc<Activation>>,
+    recent: Vec<AggregateId>,
+}
+
+impl Loader {
+    /// Lets a candidate prove itself, and go live where it does.
+    ///
+    /// # Errors
+    /// [`Refused`]: whatever was live still is.
+    pub(super) async fn admit(&mut self, candidate: Candidate) -> Result<Arc<Activation>, Refused> {
+        let domain = candidate.domain().clone();
+        match self.served.contains_key(&domain) {
+            true => self.swap(&domain, candidate).await,
+            false => self.start(&domain, candidate).await,
+        }
+    }
+
+    /// Other code for a domain that is served.
+    async fn swap(&mut self, domain: &Name, candidate: Candidate) -> Result<Arc<Activation>, Refused> {
+        let begun = Instant::now();
+        let Some(served) = self.served.get(domain) else {
+            return Err(candidate.refused("its domain is served no more".into(), None));
+        };
+        let ground = &served.domain.ground;
+        let mut record = self.record(domain, &ground.snapshots, candidate.digest()).await;
+        let report = if candidate.digest() == served.live.digest() {
+            None
+        } else {
+            self.check_denied(&candidate, &record)?;
+            let trial = Trial {
+                events: &ground.events,
+                snapshots: &ground.snapshots,
+                live: Some(Arc::clone(&served.live)),
+                recent: served.domain.orders.recent(RECENT_MAX).await,
+            };
+            Some(self.gate(&candidate, &record, trial).await?)
+        };
+        let newest = ground.newest_author().await;
+        let number =
+            candidate.number.unwrap_or_else(|| next_number(served.live.number(), newest, &*candidate.generation));
+        record.reads.extend(report.iter().flat_map(|report| &report.reads));
+        record.denied = None;
+        let activation = self.activation(&candidate, number, &record);
+        self.note(domain, &candidate, record).await;
+        self.go_live(domain, &candidate, &activation, report).await;
+        tracing::info!(%domain, activation = number, plugin = &*activation.author.plugin, took_ms = begun.elapsed().as_millis(), "plugin swapped");
+        Ok(activation)
+    }
+
+    async fn go_live(
+        &mut self,
+        domain: &Name,
+        candidate: &Candidate,
+        activation: &Arc<Activation>,
+        report: Option<Report>,
+    ) {
+        let Some(served) = self.served.get_mut(domain) else { return };
+        served.domain.activate(activation).await;
+        served.domain.metrics.swaps.add(1);
+        let before = std::mem::replace(&mut served.live, Arc::clone(activation));
+        if before.digest() != activation.digest() {
+            served.previous = Some(Arc::clone(&before.generation));
+        }
+        served.origin = candidate.origin.clone();
+        served.since = Clock::System.now();
+        served.report = report.map(Arc::new);
+        let detail = json!({
+            "activation": activation.number(),
+            "plugin": &*activation.author.plugin,
+            "before": &*before.author.plugin,
+            "report": served.report,
+        });
+        self.tell_status(domain);
+        self.tell(Some(domain), "live", &detail).await;
+    }
+
+    /// The first code of a domain on this host. What the log names as its last code is brought
+    /// back to hold it against, where it was kept; it is served as well where the candidate is
+    /// refused.
+    async fn start(&mut self, domain: &Name, candidate: Candidate) -> Result<Arc<Activation>, Refused> {
+        let ground = Ground::open(&self.around, domain, Arc::clone(&self.lost)).await?;
+        let mut record = self.record(domain, &ground.snapshots, candidate.digest()).await;
+        let newest = ground.newest.clone();
+        let known = newest.as_ref().is_some_and(|newest| *newest.plugin == *plugin_text(&*candidate.generation));
+        let mut report = None;
+        let judged = if known && record.denied.is_none() {
+            Ok(())
+        } else {
+            let before = self.kept_before(&newest, &record).await;
+            let judged = match self.check_denied(&candidate, &record) {
+                Ok(()) if newest.is_some() => {
+                    let live = before.as_ref().map(|before| self.partner(before, &newest));
+                    let trial =
+                        Trial { events: &ground.events, snapshots: &ground.snapshots, live, recent: Vec::new() };
+                    self.gate(&candidate, &record, trial).await.map(|found| report = Some(found))
+                }
+                other => other,
+            };
+            match (judged, before) {
+                (Err(Refused::Code(refusal)), Some(before)) => {
+                    // The candidate is refused, and what was live before the restart goes on.
+                    self.refuse(*refusal).await;
+                    let kept = Candidate::of(before, Origin::Kept);
+                    let number = next_number(newest.as_ref().map_or(0, |n| n.activation), newest, &*kept.generation);
+                    let record = self.record(domain, &ground.snapshots, kept.digest()).await;
+                    let activation = self.activation(&kept, number, &record);
+                    return self.serve(ground, kept, activation, None).await;
+                }
+                (judged, _) => judged,
+            }
+        };
+        judged?;
+        record.reads.extend(report.iter().flat_map(|report| &report.reads));
+        record.denied = None;
+        let number = candidate.number.unwrap_or_else(|| next_number(0, newest, &*candidate.generation));
+        let activation = self.activation(&candidate, number, &record);
+        if report.is_some() {
+            self.note_at(&ground.snapshots, &candidate, record).await;
+        }
+        self.keep(&candidate).await;
+        self.serve(ground, candidate, activation, report).await
+    }
+
+    /// The code that the log names as its last one, or that is to stand in for denied code.
+    async fn kept_before(&self, newest: &Option<Author>, record: &CodeRecord) -> Option<Loaded> {
+        let named = newest.as_ref().and_then(|newest| newest.digest());
+        let digest = record.denied.as_ref().map_or(named, |denied| denied.instead.or(named))?;
+        let registry = self.around.registry.clone();
+        tokio::task::spawn_blocking(move || registry.load_kept(digest)).await.ok().flatten()
+    }
+
+    fn partner(&self, before: &Loaded, newest: &Option<Author>) -> Arc<Activation> {
+        let number = newest.as_ref().map_or(0, |newest| newest.activation);
+        let generation: Arc<dyn Generation> = Arc::new(before.plugin.clone());
+        Arc::new(Activation::new(generation, number, [].into()))
+    }
+
+    async fn serve(
+        &mut self,
+        ground: Ground,
+        candidate: Candidate,
+        activation: Arc<Activation>,
+        report: Option<Report>,
+    ) -> Result<Arc<Activation>, Refused> {
+        let domain = candidate.domain().clone();
+        let served = Served {
+            domain: Domain::start(&self.around, ground, &activation, self.behind.clone()).await?,
+            live: Arc::clone(&activation),
+            origin: candidate.origin,
+            since: Clock::System.now(),
+            report: report.map(Arc::new),
+            previous: None,
+        };
+        self.served.insert(domain.clone(), served);
+        self.tell_status(&domain);
+        tracing::info!(%domain, activation = activation.number(), plugin = &*activation.author.plugin, "domain is served");
+        let detail = json!({"activation": activation.number(), "plugin": &*activation.author.plugin, "before": null});
+        self.tell(Some(&domain), "live", &detail).await;
+        Ok(activation)
+    }
+
+    /// Replays what is recorded through the candidate, and refuses it where it does not pass.
+    async fn gate(&self, candidate: &Candidate, record: &CodeRecord, trial: Trial<'_>) -> Result<Report, Refused> {
+        let settings = &self.around.service;
+        let budget = Budget { time: settings.plugin_gate_time, aggregates: settings.plugin_gate_aggregates as usize };
+        let (generation, reads) = (Arc::clone(&candidate.generation), record.reads.clone());
+        let (events, snapshots) = (Arc::clone(trial.events), Arc::clone(trial.snapshots));
+        let (live, recent) = (trial.live, trial.recent);
+        let runtime = tokio::runtime::Handle::current();
+        let run = tokio::task::spawn_blocking(move || {
+            let progress = &|_| {};
+            Gate {
+                candidate: generation,
+                candidate_reads: reads,
+                live,
+                events,
+                snapshots,
+                recent,
+                budget,
+                runtime,
+                progress,
+            }
+            .run()
+        });
+        let report = match run.await {
+            Ok(Ok(report)) => report,
+            Ok(Err(error)) => {
+                let why = format!("what is recorded cannot be read, so it cannot prove itself: {error}");
+                return Err(candidate.refused(why, None));
+            }
+            Err(error) => return Err(candidate.refused(format!("the gate ended in a panic: {error}"), None)),
+        };
+        if candidate.passes(&report) {
+            tracing::info!(domain = %candidate.domain(), verdict = report.verdict.as_str(), compared = report.summary(), "plugin has passed the gate");
+            return Ok(report);
+        }
+        let remedy = match report.verdict {
+            Verdict::Different => {
+                ". If that is wanted, raise the plugin's state schema number, or accept it: `agent-service plugin activate DOMAIN DIGEST --accept-drift`"
+            }
+            Verdict::Same | Verdict::Failed => ". Events are facts: the plugin must stay able to read them",
+        };
+        Err(candidate.refused(format!("{}{remedy}", report.summary()), Some(report)))
+    }
+
+    fn check_denied(&self, candidate: &Candidate, record: &CodeRecord) -> Result<(), Refused> {
+        let Some(denied) = record.denied.as_ref().filter(|_| !candidate.told) else { return Ok(()) };
+        let (domain, digest) = (candidate.domain(), candidate.digest());
+        self.status.denied(domain, digest, Some(denied.why.clone()));
+        let why = format!(
+            "it was put back before ({}) and is not tried again until somebody says so: `agent-service plugin activate {domain} {digest}`",
+            denied.why
+        );
+        Err(candidate.refused(why, None))
+    }
+
+    /// What is noted of this code; where that cannot be read, nothing is taken for proven.
+    async fn record(&self, domain: &Name, snapshots: &Arc<dyn SnapshotStore>, code: Digest) -> CodeRecord {
+        snapshots.code_record(code).await.unwrap_or_else(|error| {
+            tracing::warn!(%domain, %error, "what was noted of a plugin's code cannot be read");
+            CodeRecord::default()
+        })
+    }
+
+    async fn note(&self, domain: &Name, candidate: &Candidate, record: CodeRecord) {
+        if let Some(served) = self.served.get(domain) {
+            self.note_at(&served.domain.ground.snapshots, candidate, record).await;
+        }
+        self.status.denied(domain, candidate.digest(), None);
+        self.keep(candidate).await;
+    }
+
+    async fn note_at(&self, snapshots: &Arc<dyn SnapshotStore>, candidate: &Candidate, record: CodeRecord) {
+        if let Err(error) = snapshots.note_code(candidate.digest(), record).await {
+            tracing::warn!(domain = %candidate.domain(), %error, "what the gate proved is not noted: after a restart, events are replayed");
+        }
+    }
+
+    async fn keep(&self, candidate: &Candidate) {
+        let (registry, digest, component) =
+            (self.around.registry.clone(), candidate.digest(), candidate.component.clone());
+        if tokio::task::spawn_blocking(move || registry.keep(digest, &component)).await.is_err() {
+            tracing::error!("keeping a plugin ended in a panic");
+        }
+    }
+
+    fn activation(&self, candidate: &Candidate, number: u64, record: &CodeRecord) -> Arc<Activation> {
+        let settings = &self.around.service;
+        let activation = Activation::new(Arc::clone(&candidate.generation), number, record.reads.clone());
+        Arc::new(activation.on_probation(Probation {
+            until: Instant::now() + settings.plugin_probation,
+            failures_max: u64::from(settings.plugin_probation_failures),
+            failed: Arc::clone(&self.probation_failed),
+        }))
+    }
+
+    /// Puts back what failed too often on probation.
+    pub(super) async fn put_back_failing(&mut self) {
+        let failing: Vec<Name> = self
+            .served
+            .iter()
+            .filter(|(_, served)| served.live.has_failed_probation())
+            .map(|(name, _)| name.clone())
+            .collect();
+        for domain in failing {
+            let Some(served) = self.served.get(&domain) else { continue };
+            let why = format!("{} failures on probation", served.live.failures());
+            if served.previous.is_none() {
+                // Nothing to go back to: the first code of a domain goes on as it is.
+                continue;
+            }
+            tracing::error!(%domain, plugin = &*served.live.author.plugin, why, "plugin fails: the one before is put back");
+            if let Err(error) = self.roll_back(&domain, Some(why)).await {
+                tracing::error!(%domain, error, "the plugin before cannot be put back");
+            }
+        }
+    }
+
+    /// Lets the code before decide again, under a higher number; with `deny`, what was live is
+    /// not tried again until somebody says so.
+    pub(super) async fn roll_back(&mut self, domain: &Name, deny: Option<String>) -> Result<Gone, String> {
+        let Some(served) = self.served.get(domain) else { return Err(format!("the domain {domain} is not served")) };
+        let Some(previous) = served.previous.clone() else {
+            return Err("no other plugin was live on this host before".into());
+        };
+        let (left, ground) = (Arc::clone(&served.live), &served.domain.ground);
+        let (events, snapshots) = (Arc::clone(&ground.events), Arc::clone(&ground.snapshots));
+        let record = self.record(domain, &snapshots, previous.digest()).await;
+        let number = left.number().max(ground.newest_author().await.map_or(0, |newest| newest.activation)) + 1;
+        let activation = Arc::new(Activation::new(previous, number, record.reads.clone()));
+        if let Some(why) = &deny {
+            let mut of_left = self.record(domain, &snapshots, left.digest()).await;
+            of_left.denied = Some(crate::store::Denied { why: why.clone(), instead: Some(activation.digest()) });
+            if let Err(error) = snapshots.note_code(left.digest(), of_left).await {
+                tracing::warn!(%domain, %error, "it is not noted that a plugin was put back: after a restart it is tried again");
+            }
+            self.status.denied(domain, left.digest(), Some(why.clone()));
+        }
+        if let Some(served) = self.served.get_mut(domain) {
+            served.domain.activate(&activation).await;
+            served.domain.metrics.roll_backs.add(1);
+            served.live = Arc::clone(&activation);
+            served.previous = deny.is_none().then(|| Arc::clone(&left.generation));
+            served.since = Clock::System.now();
+        }
+        self.tell_status(domain);
+        // What the older code cannot bring up to date is parked by itself; this counts it.
+        let counting = Candidate {
+            generation: Arc::clone(&activation.generation),
+            component: Vec::new(),
+            origin: Origin::Kept,
+            accept_drift: true,
+            told: true,
+            number: None,
+        };
+        let trial = Trial { events: &events, snapshots: &snapshots, live: Some(left), recent: Vec::new() };
+        let report = match self.gate(&counting, &record, trial).await {
+            Ok(report) => Some(Arc::new(report)),
+            Err(Refused::Code(refusal)) => refusal.report.clone(),
+            Err(Refused::Serve(_)) => None,
+        };
+        let parked = report.as_ref().map_or(0, |report| report.failing);
+        tracing::warn!(%domain, activation = number, plugin = &*activation.author.plugin, parked, why = deny, "plugin rolled back");
+        if let Some(served) = self.served.get_mut(domain) {
+            served.report = report.clone();
+        }
+        self.tell_status(domain);
+        let detail = json!({"activation": number, "plugin": &*activation.author.plugin, "why": deny, "parked": parked, "report": report});
+        self.tell(Some(domain), "rolled_back", &detail).await;
+        Ok((number, activation.digest(), report))
+    }
+}
+
+/// The number of code that goes live: above all that the log and this host have seen, or that of
+/// the newest event where another host is ahead with the same code.
+fn next_number(own: u64, newest: Option<Author>, generation: &dyn Generation) -> u64 {
+    match newest {
+        Some(newest) if newest.activation > own && *newest.plugin == *plugin_text(generation) => newest.activation,
+        newest => own.max(newest.map_or(0, |newest| newest.activation)) + 1,
+    }
+}

@@ -1,0 +1,96 @@
+//! What a domain stands on: its stream and its snapshots, found or made. Knows nothing of the
+//! code that will serve it.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, watch};
+
+use super::{ServeError, Surroundings};
+use crate::config::{Layout, Service, SettingsError, SnapshotKeeping};
+use crate::domain::Author;
+use crate::name::{Name, stream_of};
+use crate::store::jetstream::{EventStream, Home, JetStreamEvents, JetStreamSnapshots, StreamLayout, StreamSettings};
+use crate::store::memory::MemorySnapshots;
+use crate::store::{EventStore, SnapshotStore};
+
+/// The domain whose stream has a setting of its own.
+const AGENT: &str = "agent";
+
+/// The stores of one domain, over the host's own connection.
+pub(super) struct Ground {
+    pub(super) home: Home,
+    pub(super) events: Arc<dyn EventStore>,
+    pub(super) snapshots: Arc<dyn SnapshotStore>,
+    log: JetStreamEvents,
+    /// What the newest event says of the code that decided it.
+    pub(super) newest: Option<Author>,
+}
+
+impl Ground {
+    /// Finds the stream and the bucket of a domain, or makes them.
+    pub(super) async fn open(around: &Surroundings, domain: &Name, lost: Arc<Notify>) -> Result<Self, ServeError> {
+        let settings = &around.service;
+        let stream = EventStream::open(&around.context, domain, &stream_settings(domain, settings)).await?;
+        check(domain, &stream, settings)?;
+        let home = Home {
+            domain: domain.clone(),
+            stream,
+            js_domain: around.server.domain.clone(),
+            ack_timeout: settings.append_timeout,
+            misplaced: watch::Sender::new(None),
+            lost,
+        };
+        let events = JetStreamEvents::new(around.client.clone(), around.context.clone(), home.clone());
+        let snapshots: Arc<dyn SnapshotStore> = match settings.snapshot_store {
+            SnapshotKeeping::Memory => Arc::new(MemorySnapshots::default()),
+            SnapshotKeeping::Jetstream => {
+                let replicas = usize::from(settings.stream_replicas);
+                let opened = JetStreamSnapshots::open(around.client.clone(), &around.context, domain, replicas).await;
+                Arc::new(opened.map_err(|error| ServeError::Snapshots(error.0))?)
+            }
+        };
+        let log = events.clone();
+        let mut ground = Self { home, events: Arc::new(events), snapshots, log, newest: None };
+        ground.newest = ground.newest_author().await;
+        Ok(ground)
+    }
+
+    /// What the newest event says of the code that decided it.
+    pub(super) async fn newest_author(&self) -> Option<Author> {
+        self.log.newest_author().await.unwrap_or_else(|error| {
+            tracing::warn!(domain = %self.home.domain, %error, "the newest event cannot be read: activations are counted without it");
+            None
+        })
+    }
+}
+
+/// Says once what is not wrong but will surprise.
+fn check(domain: &Name, stream: &EventStream, settings: &Service) -> Result<(), ServeError> {
+    if settings.snapshot_store == SnapshotKeeping::Memory && stream.age_max.is_some() {
+        let why = format!(
+            "SNAPSHOT_STORE=memory does not go with stream {}, whose max_age is finite: a snapshot then is all that is left of aged events. Set SNAPSHOT_STORE=jetstream",
+            stream.name
+        );
+        return Err(SettingsError::Contradiction(why).into());
+    }
+    if stream.captures_commands {
+        tracing::warn!(%domain, stream = stream.name, "the stream captures commands as well: a plain requester sees JetStream's acknowledgement first, the outcome is the reply with the header Agent-Status");
+    }
+    if !stream.atomic {
+        tracing::warn!(%domain, stream = stream.name, "the stream does not have allow_atomic: commands of several events are answered with `unavailable` until `agent-service stream upgrade` is run");
+    }
+    Ok(())
+}
+
+/// The stream a domain has, by the settings.
+pub fn stream_settings(domain: &Name, settings: &Service) -> StreamSettings {
+    StreamSettings {
+        name: if domain.as_str() == AGENT { settings.stream_name.clone() } else { stream_of(domain) },
+        layout: match settings.stream_layout {
+            Layout::Split => StreamLayout::Split,
+            Layout::Combined => StreamLayout::Combined,
+        },
+        replicas: usize::from(settings.stream_replicas),
+        age_max: (!settings.stream_max_age.is_zero()).then_some(settings.stream_max_age),
+    }
+}

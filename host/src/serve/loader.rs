@@ -1,0 +1,398 @@
+//! The one task that loads and unloads: whatever says that other code is wanted, the directory,
+//! the fleet or somebody who asks, is done here, one thing after the other.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::admission::{Candidate, Refused};
+use super::domain::Domain;
+use super::status::{DomainStatus, Origin, Refusal, Status};
+use super::{ServeError, Surroundings};
+use crate::activation::Activation;
+use crate::bus::control::Order;
+use crate::bus::discovery::{self, ServedDomain};
+use crate::clock::{Clock, Timestamp};
+use crate::domain::{Digest, Generation};
+use crate::gate::{Code, Report};
+use crate::name::Name;
+use crate::registry::{FileError, Loaded};
+use crate::watch::{DirectoryWatch, Fingerprint, Listing, PluginFile};
+
+/// A domain that is served, and what else is known of its code.
+pub(super) struct Served {
+    pub(super) domain: Domain,
+    pub(super) live: Arc<Activation>,
+    pub(super) origin: Origin,
+    pub(super) since: Timestamp,
+    pub(super) report: Option<Arc<Report>>,
+    /// What was live before, to go back to.
+    pub(super) previous: Option<Arc<dyn Generation>>,
+}
+
+/// The task's state.
+pub(super) struct Loader {
+    pub(super) around: Arc<Surroundings>,
+    pub(super) status: Status,
+    pub(super) served: BTreeMap<Name, Served>,
+    files: BTreeMap<PathBuf, Known>,
+    /// Told when the plugin on probation of some domain failed too often.
+    pub(super) probation_failed: Arc<Notify>,
+    /// Told when newer code than the live one was met in the log.
+    pub(super) behind: Option<Arc<Notify>>,
+    pub(super) lost: Arc<Notify>,
+    showcase: watch::Sender<Arc<[ServedDomain]>>,
+    announced: Option<JoinHandle<()>>,
+}
+
+/// A file that was looked into.
+struct Known {
+    fingerprint: Fingerprint,
+    domain: Option<Name>,
+    digest: Option<Digest>,
+}
+
+/// A request to the loader, and where its answer goes.
+pub(super) struct Ask {
+    pub(super) order: Order,
+    pub(super) answer: oneshot::Sender<Value>,
+}
+
+impl Loader {
+    pub(super) fn new(around: Arc<Surroundings>, status: Status, lost: Arc<Notify>) -> Self {
+        Self {
+            around,
+            status,
+            served: BTreeMap::new(),
+            files: BTreeMap::new(),
+            probation_failed: Arc::new(Notify::new()),
+            behind: None,
+            lost,
+            showcase: watch::Sender::new(Arc::new([])),
+            announced: None,
+        }
+    }
+
+    /// Serves what the directory holds at first.
+    ///
+    /// # Errors
+    /// Where a domain's stream or bucket cannot be served from.
+    pub(super) async fn begin(&mut self, found: Vec<Found>) -> Result<(), ServeError> {
+        for Found { file, loaded } in found {
+            if let Some(candidate) = self.noted(&file, loaded).await {
+                match self.offer_file(candidate, &file.path).await {
+                    Ok(()) => {}
+                    Err(Refused::Serve(error)) => return Err(error),
+                    Err(Refused::Code(refusal)) => self.refuse(*refusal).await,
+                }
+            }
+        }
+        if self.served.is_empty() {
+            tracing::warn!("not ready: there is no plugin to serve");
+        }
+        self.show().await
+    }
+
+    /// Loads and unloads until told to stop; then closes everything.
+    pub(super) async fn run(
+        mut self,
+        mut directory: Option<DirectoryWatch>,
+        mut asks: mpsc::Receiver<Ask>,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        loop {
+            let cause = tokio::select! {
+                listing = settled(&mut directory) => Cause::Directory(listing),
+                Some(ask) = asks.recv() => Cause::Asked(ask),
+                () = self.probation_failed.notified() => Cause::ProbationFailed,
+                () = stopped(&mut stop) => break,
+            };
+            match cause {
+                Cause::Directory(listing) => self.directory_changed(&listing).await,
+                Cause::Asked(Ask { order, answer }) => {
+                    let done = self.obey(order).await;
+                    // Whoever asked may have gone.
+                    let _ = answer.send(done);
+                }
+                Cause::ProbationFailed => self.put_back_failing().await,
+            }
+            if let Err(error) = self.show().await {
+                tracing::error!(%error, "the service API cannot show what is served");
+            }
+        }
+        self.close().await;
+    }
+
+    async fn close(self) {
+        if let Some(announced) = self.announced {
+            announced.abort();
+        }
+        futures::future::join_all(self.served.into_values().map(|served| served.domain.close())).await;
+    }
+
+    /// Goes by what the directory holds now.
+    async fn directory_changed(&mut self, listing: &Listing) {
+        let fresh: Vec<PluginFile> = listing.files.iter().filter(|file| self.is_fresh(file)).cloned().collect();
+        let gone: Vec<PathBuf> = self.files.keys().filter(|path| !listing.has(path)).cloned().collect();
+        for path in &gone {
+            self.files.remove(path);
+            self.status.forget(&Origin::File(path.clone()));
+        }
+        for file in fresh {
+            let loaded = self.load_file(&file.path).await;
+            if let Some(candidate) = self.noted(&file, loaded).await {
+                self.offer(candidate, &file.path).await;
+            }
+        }
+        for path in &gone {
+            self.leave_file(path).await;
+        }
+    }
+
+    fn is_fresh(&self, file: &PluginFile) -> bool {
+        self.files.get(&file.path).is_none_or(|known| known.fingerprint != file.fingerprint)
+    }
+
+    /// A file is gone: another one that brings the same domain takes its place, else the domain
+    /// is retired.
+    async fn leave_file(&mut self, path: &Path) {
+        let origin = Origin::File(path.to_path_buf());
+        let Some(domain) = self.served.iter().find(|(_, served)| served.origin == origin).map(|(name, _)| name.clone())
+        else {
+            return;
+        };
+        let other =
+            self.files.iter().find(|(_, known)| known.domain.as_ref() == Some(&domain)).map(|(path, _)| path.clone());
+        if let Some(other) = other
+            && let Ok(loaded) = self.load_file(&other).await
+        {
+            self.offer(Candidate::of(loaded, Origin::File(other.clone())), &other).await;
+            if self.served.get(&domain).is_some_and(|served| served.origin != origin) {
+                return;
+            }
+        }
+        self.retire(&domain, &origin).await;
+    }
+
+    async fn retire(&mut self, domain: &Name, origin: &Origin) {
+        let Some(served) = self.served.remove(domain) else { return };
+        self.tell_served();
+        served.domain.close().await;
+        self.status.retired(domain);
+        tracing::info!(%domain, %origin, "domain is retired: its plugin is gone");
+        self.tell(Some(domain), "retired", &json!({ "origin": origin.to_string() })).await;
+    }
+
+    async fn load_file(&self, path: &Path) -> Result<Loaded, FileError> {
+        let (registry, path) = (self.around.registry.clone(), path.to_path_buf());
+        let loading = tokio::task::spawn_blocking(move || registry.load_file(&path));
+        loading.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
+    }
+
+    /// Remembers that a file was looked into, and what it is; one that is no plugin is refused.
+    async fn noted(&mut self, file: &PluginFile, loaded: Result<Loaded, FileError>) -> Option<Candidate> {
+        let origin = Origin::File(file.path.clone());
+        let (fingerprint, mut known) = (file.fingerprint, Known::new(file.fingerprint));
+        let candidate = match loaded {
+            Ok(loaded) => {
+                let (description, digest) = (loaded.plugin.description(), loaded.plugin.digest());
+                tracing::info!(file = %file.path.display(), domain = %description.domain, version = description.version, %digest, code = %loaded.plugin.code_origin(), "plugin loaded");
+                known = Known { fingerprint, domain: Some(description.domain.clone()), digest: Some(digest) };
+                Some(Candidate::of(loaded, origin))
+            }
+            Err(error) => {
+                self.refuse(Refusal::of_file(origin, error.to_string())).await;
+                None
+            }
+        };
+        self.files.insert(file.path.clone(), known);
+        candidate
+    }
+
+    async fn offer(&mut self, candidate: Candidate, path: &Path) {
+        match self.offer_file(candidate, path).await {
+            Ok(()) => {}
+            Err(Refused::Code(refusal)) => self.refuse(*refusal).await,
+            Err(Refused::Serve(error)) => {
+                self.refuse(Refusal::of_file(Origin::File(path.to_path_buf()), error.to_string())).await;
+            }
+        }
+    }
+
+    /// Offers a file's code, unless another file serves its domain.
+    async fn offer_file(&mut self, candidate: Candidate, path: &Path) -> Result<(), Refused> {
+        let domain = candidate.domain().clone();
+        if let Some(served) = self.served.get_mut(&domain) {
+            if let Origin::File(other) = &served.origin
+                && other != path
+                && self.files.contains_key(other)
+            {
+                let why =
+                    format!("another file brings the same domain and is live: {}. Remove one of them", other.display());
+                return Err(candidate.refused(why, None));
+            }
+            if served.live.digest() == candidate.digest() {
+                served.origin = candidate.origin.clone();
+                self.tell_status(&domain);
+                return Ok(());
+            }
+        }
+        self.admit(candidate).await.map(drop)
+    }
+
+    /// Does what somebody asks, and tells what came of it.
+    async fn obey(&mut self, order: Order) -> Value {
+        let done = match order {
+            Order::Activate { domain, digest, accept_drift } => self.activate(&domain, digest, accept_drift).await,
+            Order::RollBack { domain } => self.roll_back(&domain, None).await,
+        };
+        let host = &self.status.identity().id;
+        match done {
+            Ok((activation, digest, report)) => {
+                json!({"host": host, "status": "ok", "activation": activation, "digest": digest, "report": report})
+            }
+            Err(message) => json!({"host": host, "status": "error", "message": message}),
+        }
+    }
+
+    /// Tries the code of this digest once more, whatever was said of it before.
+    async fn activate(&mut self, domain: &Name, digest: Digest, accept_drift: bool) -> Result<Gone, String> {
+        if self.behind.is_some() {
+            return Err("this host goes by the fleet: activate the plugin there".into());
+        }
+        let path = self.files.iter().find(|(_, known)| known.digest == Some(digest)).map(|(path, _)| path.clone());
+        let (loaded, origin) = match path {
+            Some(path) => (self.load_file(&path).await.map_err(|error| error.to_string())?, Origin::File(path)),
+            None => {
+                let registry = self.around.registry.clone();
+                let kept = tokio::task::spawn_blocking(move || registry.load_kept(digest)).await.ok().flatten();
+                let why = || format!("no file in the plugin directory has the digest {digest}, and none was kept");
+                (kept.ok_or_else(why)?, Origin::Kept)
+            }
+        };
+        let candidate = Candidate { accept_drift, told: true, ..Candidate::of(loaded, origin) };
+        if candidate.domain() != domain {
+            return Err(format!("the plugin of that digest brings the domain {}", candidate.domain()));
+        }
+        if self.served.get(domain).is_some_and(|served| served.live.digest() == digest) {
+            return Err("it is live already".into());
+        }
+        match self.admit(candidate).await {
+            Ok(activation) => Ok((activation.number(), digest, self.served.get(domain).and_then(|s| s.report.clone()))),
+            Err(Refused::Serve(error)) => Err(error.to_string()),
+            Err(Refused::Code(refusal)) => {
+                let why = refusal.why.clone();
+                self.refuse(*refusal).await;
+                Err(why)
+            }
+        }
+    }
+
+    /// A candidate did not go live: one log line, a count, an event, and a place in the list.
+    pub(super) async fn refuse(&mut self, refusal: Refusal) {
+        let domain = refusal.domain.clone();
+        tracing::error!(origin = %refusal.origin, domain = domain.as_ref().map(tracing::field::display), error = refusal.why, "plugin refused");
+        if let Some(served) = domain.as_ref().and_then(|domain| self.served.get(domain)) {
+            served.domain.metrics.plugins_refused.add(1);
+        }
+        self.tell(domain.as_ref(), "refused", &refusal.document()).await;
+        self.status.refused(refusal);
+    }
+
+    /// Publishes what happened, for whoever watches.
+    pub(super) async fn tell(&self, domain: Option<&Name>, what: &str, document: &Value) {
+        let identity = self.status.identity();
+        let text =
+            json!({"host": identity.id, "name": identity.name, "domain": domain, "what": what, "detail": document});
+        let subject = crate::name::control::event(domain, what);
+        if let Err(error) = self.around.client.publish(subject, text.to_string().into()).await {
+            tracing::warn!(%error, "what happened to a plugin could not be published");
+        }
+    }
+
+    /// Brings the list up to date with a domain that is served.
+    pub(super) fn tell_status(&self, domain: &Name) {
+        let Some(served) = self.served.get(domain) else { return };
+        let status = DomainStatus {
+            live: Arc::clone(&served.live),
+            since: served.since,
+            origin: served.origin.clone(),
+            report: served.report.clone(),
+            previous: served.previous.as_ref().map(|previous| Code::of(&**previous)),
+            wanted: None,
+        };
+        self.status.serves(domain, status);
+        self.tell_served();
+    }
+
+    /// Tells every lane which domains are served, and the service API what to show.
+    pub(super) fn tell_served(&self) {
+        self.around.served.send_replace(self.served.keys().cloned().collect());
+        self.showcase.send_replace(self.served.values().map(|served| served.domain.shown(&served.live)).collect());
+    }
+
+    /// Registers with the service API while anything is served: then the host is ready.
+    async fn show(&mut self) -> Result<(), ServeError> {
+        match (&self.announced, self.served.is_empty()) {
+            (None, false) => {
+                let identity = self.status.identity();
+                let service = discovery::Service {
+                    id: identity.id.clone(),
+                    started: Clock::System.now(),
+                    domains: self.showcase.subscribe(),
+                };
+                self.announced = Some(service.announce(self.around.client.clone()).await?);
+                tracing::info!(domains = ?self.served.keys().collect::<Vec<_>>(), "ready");
+            }
+            (Some(announced), true) => {
+                announced.abort();
+                self.announced = None;
+                tracing::warn!("not ready: there is no plugin to serve");
+            }
+            (None, true) | (Some(_), false) => {}
+        }
+        Ok(())
+    }
+}
+
+/// Why something is to be loaded or unloaded.
+enum Cause {
+    /// The directory holds something else.
+    Directory(Listing),
+    /// Somebody asks.
+    Asked(Ask),
+    /// Code on probation failed too often.
+    ProbationFailed,
+}
+
+/// Completes when the host stops, or whoever could say so is gone.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// What came of an order: the activation number, the digest that is live, what the gate found.
+pub(super) type Gone = (u64, Digest, Option<Arc<Report>>);
+
+/// A file that was found at start, and what loading it came to.
+pub(super) struct Found {
+    pub(super) file: PluginFile,
+    pub(super) loaded: Result<Loaded, FileError>,
+}
+
+impl Known {
+    fn new(fingerprint: Fingerprint) -> Self {
+        Self { fingerprint, domain: None, digest: None }
+    }
+}
+
+/// The next listing; never where no directory is watched.
+async fn settled(directory: &mut Option<DirectoryWatch>) -> Listing {
+    match directory {
+        Some(directory) => directory.settled().await,
+        None => std::future::pending().await,
+    }
+}
