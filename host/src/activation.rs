@@ -2,14 +2,15 @@
 //! it may read, and how it fares. Knows neither how it was proven nor how it is served.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use crate::domain::{Author, Description, Digest, Generation, PluginError};
 use crate::snapshot::Snapshot;
+use crate::witness::Window;
 
 /// A generation under the number it went live with.
 pub struct Activation {
@@ -21,6 +22,8 @@ pub struct Activation {
     proven: BTreeSet<Digest>,
     probation: Option<Probation>,
     failures: AtomicU64,
+    /// Where decisions are shown, while somebody looks.
+    window: RwLock<Option<Arc<Window>>>,
 }
 
 /// The time after a swap in which failures put the previous generation back.
@@ -49,7 +52,8 @@ impl Activation {
     /// A generation under its activation number, which may read the snapshots of `proven` code.
     pub fn new(generation: Arc<dyn Generation>, number: u64, proven: BTreeSet<Digest>) -> Self {
         let author = Author { plugin: plugin_text(&*generation), activation: number };
-        Self { generation, author, proven, probation: None, failures: AtomicU64::new(0) }
+        let (failures, window) = (AtomicU64::new(0), RwLock::default());
+        Self { generation, author, proven, probation: None, failures, window }
     }
 
     /// The same on probation.
@@ -116,6 +120,17 @@ impl Activation {
         {
             probation.failed.notify_one();
         }
+    }
+
+    /// Lets somebody look at its decisions, or nobody any more.
+    pub fn show_to(&self, window: Option<Arc<Window>>) {
+        *self.window.write().unwrap_or_else(PoisonError::into_inner) = window;
+    }
+
+    /// The window through which this command's decision is looked at, where there is one.
+    pub fn window_for(&self, command_id: &str) -> Option<Arc<Window>> {
+        let window = self.window.read().unwrap_or_else(PoisonError::into_inner);
+        window.as_ref().filter(|window| window.shows(command_id)).map(Arc::clone)
     }
 
     /// How often the plugin failed.

@@ -7,6 +7,7 @@ mod diff;
 mod followed;
 mod incomplete;
 mod report;
+mod shadow;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tokio::runtime::Handle;
 pub use self::diff::{Place, diff};
 use self::followed::{Followed, Step};
 pub use self::report::{Code, Compared, Difference, Failing, Report, SHOWN_MAX, Verdict};
+pub use self::shadow::{Seen, Shadow};
 use crate::activation::Activation;
 use crate::domain::{Digest, Generation};
 use crate::event::StoredEvent;

@@ -21,6 +21,7 @@ pub mod store;
 
 pub mod activation;
 mod instances;
+pub mod witness;
 
 pub mod gate;
 pub mod shard;

@@ -3,9 +3,9 @@
 
 use std::rc::Rc;
 
-use crate::domain::{DomainEvent, Handle, PluginError};
+use crate::domain::{Context, Decision, DomainEvent, Handle, PluginError};
 use crate::instances::{Instances, SharedInstance};
-use crate::name::AggregateId;
+use crate::name::{AggregateId, Name};
 
 /// An aggregate that serves nobody.
 pub(super) struct Copy {
@@ -59,6 +59,11 @@ impl Copy {
     /// The state for queries.
     pub(super) fn view(&self) -> Result<Vec<u8>, PluginError> {
         self.instance.call(|i| i.view(self.handle))
+    }
+
+    /// What the code decides on a command.
+    pub(super) fn decide(&self, context: &Context<'_>, verb: &Name, payload: &[u8]) -> Result<Decision, PluginError> {
+        self.instance.call(|i| i.decide(self.handle, context, verb, payload))
     }
 
     /// The state in the code's own format.

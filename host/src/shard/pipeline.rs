@@ -15,6 +15,7 @@ use crate::metrics::Metrics;
 use crate::name::{AggregateId, Name};
 use crate::remembered::{RememberedCommand, RememberedCommands};
 use crate::store::{AppendError, EventStore, Saved, SnapshotStore, Unavailable};
+use crate::witness::Witnessed;
 
 /// How often a command is decided anew after another writer was first. Writers that collide
 /// more often than this are told so, to come again.
@@ -190,8 +191,12 @@ impl Pipeline {
             actor: command.actor.as_deref(),
             seed: decision_seed(&self.domain, id, &command.command_id),
         };
-        let decision = aggregate.decide(&context, &command.verb, &command.payload);
-        Ok(match decision.map_err(|e| failed(id, e))? {
+        let decision = aggregate.decide(&context, &command.verb, &command.payload).map_err(|e| failed(id, e))?;
+        if let Some(window) = aggregate.activation().window_for(&command.command_id) {
+            let (command, last_sequence, decision) = (command.clone(), aggregate.last_sequence, decision.clone());
+            window.show(Witnessed { command, version, last_sequence, time, decision });
+        }
+        Ok(match decision {
             Decision::Events(events) if events.is_empty() => {
                 Verdict::Answer(Ok(Outcome::Accepted { id: id.clone(), version, duplicate: false, events: Vec::new() }))
             }

@@ -34,7 +34,7 @@ const LAYERS: &[Layer] = &[
         siblings: Together,
     },
     Layer { name: "stores", modules: &["store"], siblings: Together },
-    Layer { name: "live code", modules: &["activation", "instances"], siblings: Together },
+    Layer { name: "live code", modules: &["activation", "instances", "witness"], siblings: Together },
     Layer { name: "live aggregates and the gate", modules: &["shard", "gate"], siblings: Apart },
     Layer { name: "the connection", modules: &["nats"], siblings: Together },
     Layer { name: "adapters", modules: &["plugin", "store::jetstream*", "bus", "watch", "admin"], siblings: Apart },
