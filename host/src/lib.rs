@@ -29,6 +29,7 @@ pub mod shard;
 pub mod nats;
 
 pub mod bus;
+pub mod fleet;
 pub mod plugin;
 pub mod watch;
 

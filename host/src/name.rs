@@ -12,6 +12,30 @@ pub const ID_BYTES_MAX: usize = 64;
 /// The name under which hosts register with the NATS service API.
 pub const SERVICE: &str = "agent-service";
 
+/// The bucket where a fleet of hosts keeps its components.
+pub const FLEET_PLUGINS_BUCKET: &str = "AGENT_SERVICE_PLUGINS";
+/// The bucket that says what a fleet of hosts is to run.
+pub const FLEET_WANTED_BUCKET: &str = "AGENT_SERVICE_WANTED";
+
+/// Subjects on which operators ask every host, and on which hosts tell what happens to plugins.
+pub mod control {
+    use super::Name;
+
+    /// What a host serves, has refused and denies.
+    pub const LIST: &str = "agent-service.control.list";
+    /// Activate a component that a host has in its directory.
+    pub const ACTIVATE: &str = "agent-service.control.activate";
+    /// Go back to what a host served before.
+    pub const ROLLBACK: &str = "agent-service.control.rollback";
+    /// Decide live commands with a candidate as well, and compare.
+    pub const SHADOW: &str = "agent-service.control.shadow";
+
+    /// Where hosts tell what happened to a domain's plugin.
+    pub fn event(domain: &Name, what: &str) -> String {
+        format!("agent-service.events.{domain}.{what}")
+    }
+}
+
 /// Headers of requests, replies and events.
 pub mod header {
     /// Outcome of a reply: `ok` or the error code. Tells a host's reply from a PubAck.

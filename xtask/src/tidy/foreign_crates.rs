@@ -17,6 +17,8 @@ const CONFINED: &[Confined] = &[
             "host/src/store/jetstream",
             "host/src/bus.rs",
             "host/src/bus/",
+            "host/src/fleet.rs",
+            "host/src/fleet/",
             "host/src/nats.rs",
             "host/src/nats/",
             "host/src/cli/",

@@ -37,7 +37,11 @@ const LAYERS: &[Layer] = &[
     Layer { name: "live code", modules: &["activation", "instances", "witness"], siblings: Together },
     Layer { name: "live aggregates and the gate", modules: &["shard", "gate"], siblings: Apart },
     Layer { name: "the connection", modules: &["nats"], siblings: Together },
-    Layer { name: "adapters", modules: &["plugin", "store::jetstream*", "bus", "watch", "admin"], siblings: Apart },
+    Layer {
+        name: "adapters",
+        modules: &["plugin", "store::jetstream*", "bus", "fleet", "watch", "admin"],
+        siblings: Apart,
+    },
     Layer { name: "the running service", modules: &["registry", "serve"], siblings: Together },
     Layer { name: "command line", modules: &["cli"], siblings: Together },
 ];
