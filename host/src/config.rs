@@ -80,7 +80,7 @@ pub struct Service {
     /// Directory with the plugins, *.wasm
     #[arg(long, env, value_name = "DIR", default_value = "./plugins")]
     pub plugin_dir: PathBuf,
-    /// Where plugins come from; this version knows `dir`
+    /// Where plugins come from: a directory, or what the fleet keeps in NATS
     #[arg(long, env, value_name = "SOURCE", value_enum, default_value_t)]
     pub plugin_source: PluginSource,
     /// Public nkeys, comma-separated: plugins must bear the signature of one of them. Without any,
@@ -157,6 +157,8 @@ pub enum PluginSource {
     /// A directory
     #[default]
     Dir,
+    /// The fleet's buckets in NATS
+    Nats,
 }
 
 /// `LOG_FORMAT`

@@ -23,12 +23,15 @@ fn run(line: CommandLine) -> Result<Exit, CliError> {
         .enable_all()
         .build()
         .map_err(|error| CliError::Failed(format!("the system gives no event loop: {error}")))?;
-    runtime.block_on(async {
+    let exit = runtime.block_on(async {
         let Some(command) = line.command else {
             logging::start(&line.service.log_level, line.service.log_format);
             serve::run(line.connection, line.service).await.map_err(CliError::failed)?;
             return Ok(Exit::Ok);
         };
         cli::run(command, &line.connection, &line.service).await
-    })
+    });
+    // A plugin that is being compiled or held against a long history keeps nobody from ending.
+    runtime.shutdown_background();
+    exit
 }

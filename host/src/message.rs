@@ -1,6 +1,8 @@
 //! What clients ask and what they are answered, as values. Knows the wire's JSON, not the
 //! wire: no subjects, no headers, no connection.
 
+use std::num::NonZeroU64;
+
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -206,7 +208,7 @@ pub struct Failure {
     pub mendable: bool,
     /// The activation that this host must go on to before it can answer.
     #[serde(skip)]
-    pub awaits: Option<u64>,
+    pub awaits: Option<NonZeroU64>,
 }
 
 impl Failure {

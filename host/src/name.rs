@@ -17,22 +17,26 @@ pub const FLEET_PLUGINS_BUCKET: &str = "AGENT_SERVICE_PLUGINS";
 /// The bucket that says what a fleet of hosts is to run.
 pub const FLEET_WANTED_BUCKET: &str = "AGENT_SERVICE_WANTED";
 
-/// Subjects on which operators ask every host, and on which hosts tell what happens to plugins.
+/// Subjects by which operators talk to hosts. No domain begins like them: `-` is no part of a
+/// domain's name.
 pub mod control {
     use super::Name;
 
+    /// All that is asked of hosts.
+    pub const ALL: &str = "agent-service.control.*";
     /// What a host serves, has refused and denies.
     pub const LIST: &str = "agent-service.control.list";
-    /// Activate a component that a host has in its directory.
+    /// Let code that a host has go live, if it passes the gate.
     pub const ACTIVATE: &str = "agent-service.control.activate";
     /// Go back to what a host served before.
     pub const ROLLBACK: &str = "agent-service.control.rollback";
     /// Decide live commands with a candidate as well, and compare.
     pub const SHADOW: &str = "agent-service.control.shadow";
 
-    /// Where hosts tell what happened to a domain's plugin.
-    pub fn event(domain: &Name, what: &str) -> String {
-        format!("agent-service.events.{domain}.{what}")
+    /// Where hosts tell what happened to a domain's plugin: `live`, `refused`, `rolled_back`,
+    /// `retired`. Where no domain is known, its token is `_`.
+    pub fn event(domain: Option<&Name>, what: &str) -> String {
+        format!("agent-service.events.{}.{what}", domain.map_or("_", Name::as_str))
     }
 }
 
@@ -83,27 +87,6 @@ pub mod header {
     pub const CE_ACTIVATION: &str = "ce-activation";
     /// Media type of the payload.
     pub const CONTENT_TYPE: &str = "content-type";
-}
-
-/// Subjects by which operators talk to hosts. No domain begins like them: `-` is no part of a
-/// domain's name.
-pub mod control {
-    use super::Name;
-
-    /// All that is asked of hosts.
-    pub const ALL: &str = "agent-service.control.*";
-    /// Every host tells of its plugins.
-    pub const LIST: &str = "agent-service.control.list";
-    /// Every host that has this code lets it go live.
-    pub const ACTIVATE: &str = "agent-service.control.activate";
-    /// Every host goes back to the code before.
-    pub const ROLL_BACK: &str = "agent-service.control.rollback";
-
-    /// What happened to a plugin of a domain: `live`, `refused`, `rolled_back`, `retired`. Where no
-    /// domain is known, its token is `_`.
-    pub fn event(domain: Option<&Name>, what: &str) -> String {
-        format!("agent-service.events.{}.{what}", domain.map_or("_", Name::as_str))
-    }
 }
 
 /// A domain, verb or event name: `[a-z][a-z0-9_]{0,31}`.

@@ -2,11 +2,14 @@
 
 mod admission;
 mod domain;
+mod fleet_source;
 mod ground;
 mod loader;
+mod shadowing;
 mod status;
+mod way_back;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,11 +21,12 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 pub use self::ground::stream_settings;
-use self::loader::{Ask, Found, Loader};
+use self::loader::{Ask, Found, Loader, Source};
 use self::status::{Identity, Status};
 use crate::bus::BusError;
 use crate::bus::control::{self, Operated, Order};
-use crate::config::{Connection, Service, SettingsError};
+use crate::config::{Connection, PluginSource, Service, SettingsError};
+use crate::fleet::{Fleet, FleetError};
 use crate::name::{Name, SERVICE};
 use crate::nats::{self, Client, JetStream, NatsError};
 use crate::plugin::{CodeCache, Limits, LoadError, PluginEngine};
@@ -105,17 +109,29 @@ struct Host {
 impl Host {
     async fn start(connection: &Connection, service: &Service) -> Result<Self, ServeError> {
         let registry = registry(service)?;
-        let directory =
-            DirectoryWatch::start(&service.plugin_dir).map_err(|error| ServeError::Plugins(error.to_string()))?;
+        let directory = match service.plugin_source {
+            PluginSource::Dir => Some(
+                DirectoryWatch::start(&service.plugin_dir).map_err(|error| ServeError::Plugins(error.to_string()))?,
+            ),
+            PluginSource::Nats => None,
+        };
         // Compiling takes the processor for a while: beside it, NATS is connected.
-        let (at_first, path) = (registry.clone(), service.plugin_dir.clone());
-        let loading = tokio::task::spawn_blocking(move || found_in(&at_first, &path));
+        let (at_first, path) = (registry.clone(), directory.is_some().then(|| service.plugin_dir.clone()));
+        let loading =
+            tokio::task::spawn_blocking(move || path.map_or_else(Vec::new, |path| found_in(&at_first, &path)));
         let client = nats::connect(connection, SERVICE).await?;
         let context = nats::jetstream(client.clone(), connection);
         let server = check_server(&client, &context, connection.js_domain()).await?;
         tracing::info!(server = server.version, js_domain = server.domain, "NATS connected");
         let found = loading.await.map_err(|error| ServeError::Plugins(error.to_string()))?;
 
+        let (source, fleet) = match directory {
+            Some(directory) => (Source::Directory(Box::new(directory)), None),
+            None => {
+                let fleet = Fleet::open(&context, usize::from(service.stream_replicas)).await?;
+                (Source::Fleet(Box::new(fleet.watch())), Some(fleet))
+            }
+        };
         let lost = Arc::new(Notify::new());
         let around = Arc::new(Surroundings {
             connection: connection.clone(),
@@ -126,14 +142,14 @@ impl Host {
             registry,
             served: watch::Sender::new(Arc::new([])),
         });
-        let status = Status::new(identity("dir"));
-        let mut loader = Loader::new(Arc::clone(&around), status.clone(), Arc::clone(&lost));
+        let status = Status::new(identity(if fleet.is_some() { "nats" } else { "dir" }));
+        let mut loader = Loader::new(Arc::clone(&around), status.clone(), Arc::clone(&lost), fleet);
         loader.begin(found).await?;
         let (stop, stopping) = watch::channel(false);
         let (asks, asked) = mpsc::channel(ASKS_MAX);
         let operated: Arc<dyn Operated> = Arc::new(Desk { status, asks });
         let operated = control::listen(client.clone(), operated, around.served.subscribe()).await?;
-        let loader = tokio::spawn(loader.run(Some(directory), asked, stopping));
+        let loader = tokio::spawn(loader.run(source, asked, stopping));
         Ok(Self { client, stop, loader, operated, lost })
     }
 
@@ -199,7 +215,7 @@ fn registry(service: &Service) -> Result<Registry, ServeError> {
 }
 
 /// What the plugin directory holds. Blocks.
-fn found_in(registry: &Registry, directory: &PathBuf) -> Vec<Found> {
+fn found_in(registry: &Registry, directory: &Path) -> Vec<Found> {
     let files = match list(directory) {
         Ok(listing) => listing.files,
         Err(error) => {
@@ -245,6 +261,9 @@ pub enum ServeError {
     /// The plugin directory cannot be watched, or loading ended in a panic.
     #[error("loading plugins failed: {0}")]
     Plugins(String),
+    /// The fleet's buckets cannot be used.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
     /// The system gives no threads.
     #[error("no threads can be had: {0}")]
     Threads(std::io::Error),

@@ -2,6 +2,7 @@
 //! answers for itself. Knows the wire, not how any of it is done.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::{Client, Message};
 use futures::StreamExt;
@@ -19,6 +20,9 @@ use crate::name::{Name, abuses_reply, control};
 /// Requests in work at once; one more waits.
 const IN_WORK_MAX: usize = 16;
 
+/// Longest time for a shadow: it costs as much as the share it sees.
+const SHADOW_MS_MAX: u64 = 24 * 3_600 * 1_000;
+
 /// Something that is to be done.
 #[derive(Debug)]
 pub enum Order {
@@ -35,6 +39,15 @@ pub enum Order {
     RollBack {
         /// Whose.
         domain: Name,
+    },
+    /// Let the code of this digest decide live commands beside the live code.
+    Shadow {
+        /// Which code.
+        digest: Digest,
+        /// What share of the commands, from 0 to 1.
+        share: f64,
+        /// For how long.
+        time: Duration,
     },
 }
 
@@ -58,6 +71,13 @@ struct Activate {
 #[derive(Deserialize)]
 struct RollBack {
     domain: String,
+}
+
+#[derive(Deserialize)]
+struct Shadow {
+    digest: Digest,
+    share: f64,
+    for_ms: u64,
 }
 
 /// Answers from now on, until the task is aborted.
@@ -102,10 +122,18 @@ fn order(subject: &str, payload: &[u8]) -> Result<Order, String> {
             let Activate { domain, digest, accept_drift } = read(payload)?;
             Ok(Order::Activate { domain: name(&domain)?, digest, accept_drift })
         }
-        control::ROLL_BACK => {
+        control::ROLLBACK => {
             let RollBack { domain } = read(payload)?;
             Ok(Order::RollBack { domain: name(&domain)? })
         }
+        control::SHADOW => match read(payload)? {
+            Shadow { share, for_ms, .. } if !(0.0..=1.0).contains(&share) || for_ms > SHADOW_MS_MAX => {
+                Err(format!("a shadow takes a share from 0 to 1 and at most {SHADOW_MS_MAX} ms"))
+            }
+            Shadow { digest, share, for_ms } => {
+                Ok(Order::Shadow { digest, share, time: Duration::from_millis(for_ms) })
+            }
+        },
         other => Err(format!("this version of the host knows no `{other}`")),
     }
 }

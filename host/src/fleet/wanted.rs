@@ -24,6 +24,9 @@ pub struct Wanted {
     /// Whether it may go live though it gives other states than the live code.
     #[serde(default)]
     pub accept_drift: bool,
+    /// Whether it is a way back, which no gate may refuse.
+    #[serde(default)]
+    pub rollback: bool,
     /// What must not go live, until it is activated again.
     #[serde(default)]
     pub denied: Vec<Denied>,
@@ -61,6 +64,7 @@ impl Wanted {
             activation: last.max(at_least).saturating_add(1),
             previous,
             accept_drift,
+            rollback: false,
             denied,
             why: "activated".into(),
             by: String::new(),
@@ -87,6 +91,7 @@ impl Wanted {
             previous: deny.is_none().then_some(self.digest),
             // It has run, and is wanted back whatever the other code has made of the states.
             accept_drift: true,
+            rollback: true,
             denied,
             why,
             by: String::new(),

@@ -1,5 +1,4 @@
-//! How a candidate goes live, and how the code before comes back. Knows nothing of where
-//! candidates come from.
+//! How a candidate goes live. Knows nothing of where candidates come from.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,7 +8,7 @@ use serde_json::json;
 use super::ServeError;
 use super::domain::Domain;
 use super::ground::Ground;
-use super::loader::{Gone, Loader, Served};
+use super::loader::{Loader, Served};
 use super::status::{Origin, Refusal};
 use crate::activation::{Activation, Probation, plugin_text};
 use crate::clock::Clock;
@@ -56,6 +55,11 @@ impl Candidate {
         Self { generation, component, origin, accept_drift: false, told: false, number: None }
     }
 
+    /// Code that was live on this host before, whose component is kept already.
+    pub(super) fn known(generation: Arc<dyn Generation>, origin: Origin) -> Self {
+        Self { generation, component: Vec::new(), origin, accept_drift: true, told: true, number: None }
+    }
+
     pub(super) fn domain(&self) -> &Name {
         &self.generation.description().domain
     }
@@ -87,11 +91,11 @@ impl Candidate {
 }
 
 /// What a candidate is held against, and with what.
-struct Trial<'a> {
-    events: &'a Arc<dyn EventStore>,
-    snapshots: &'a Arc<dyn SnapshotStore>,
-    live: Option<Arc<Activation>>,
-    recent: Vec<AggregateId>,
+pub(super) struct Trial<'a> {
+    pub(super) events: &'a Arc<dyn EventStore>,
+    pub(super) snapshots: &'a Arc<dyn SnapshotStore>,
+    pub(super) live: Option<Arc<Activation>>,
+    pub(super) recent: Vec<AggregateId>,
 }
 
 impl Loader {
@@ -156,6 +160,7 @@ impl Loader {
         served.origin = candidate.origin.clone();
         served.since = Clock::System.now();
         served.report = report.map(Arc::new);
+        served.shadow = None;
         let detail = json!({
             "activation": activation.number(),
             "plugin": &*activation.author.plugin,
@@ -242,6 +247,7 @@ impl Loader {
             since: Clock::System.now(),
             report: report.map(Arc::new),
             previous: None,
+            shadow: None,
         };
         self.served.insert(domain.clone(), served);
         self.tell_status(&domain);
@@ -252,7 +258,12 @@ impl Loader {
     }
 
     /// Replays what is recorded through the candidate, and refuses it where it does not pass.
-    async fn gate(&self, candidate: &Candidate, record: &CodeRecord, trial: Trial<'_>) -> Result<Report, Refused> {
+    pub(super) async fn gate(
+        &self,
+        candidate: &Candidate,
+        record: &CodeRecord,
+        trial: Trial<'_>,
+    ) -> Result<Report, Refused> {
         let settings = &self.around.service;
         let budget = Budget { time: settings.plugin_gate_time, aggregates: settings.plugin_gate_aggregates as usize };
         let (generation, reads) = (Arc::clone(&candidate.generation), record.reads.clone());
@@ -307,7 +318,7 @@ impl Loader {
     }
 
     /// What is noted of this code; where that cannot be read, nothing is taken for proven.
-    async fn record(&self, domain: &Name, snapshots: &Arc<dyn SnapshotStore>, code: Digest) -> CodeRecord {
+    pub(super) async fn record(&self, domain: &Name, snapshots: &Arc<dyn SnapshotStore>, code: Digest) -> CodeRecord {
         snapshots.code_record(code).await.unwrap_or_else(|error| {
             tracing::warn!(%domain, %error, "what was noted of a plugin's code cannot be read");
             CodeRecord::default()
@@ -329,6 +340,9 @@ impl Loader {
     }
 
     async fn keep(&self, candidate: &Candidate) {
+        if candidate.component.is_empty() {
+            return;
+        }
         let (registry, digest, component) =
             (self.around.registry.clone(), candidate.digest(), candidate.component.clone());
         if tokio::task::spawn_blocking(move || registry.keep(digest, &component)).await.is_err() {
@@ -345,87 +359,11 @@ impl Loader {
             failed: Arc::clone(&self.probation_failed),
         }))
     }
-
-    /// Puts back what failed too often on probation.
-    pub(super) async fn put_back_failing(&mut self) {
-        let failing: Vec<Name> = self
-            .served
-            .iter()
-            .filter(|(_, served)| served.live.has_failed_probation())
-            .map(|(name, _)| name.clone())
-            .collect();
-        for domain in failing {
-            let Some(served) = self.served.get(&domain) else { continue };
-            let why = format!("{} failures on probation", served.live.failures());
-            if served.previous.is_none() {
-                // Nothing to go back to: the first code of a domain goes on as it is.
-                continue;
-            }
-            tracing::error!(%domain, plugin = &*served.live.author.plugin, why, "plugin fails: the one before is put back");
-            if let Err(error) = self.roll_back(&domain, Some(why)).await {
-                tracing::error!(%domain, error, "the plugin before cannot be put back");
-            }
-        }
-    }
-
-    /// Lets the code before decide again, under a higher number; with `deny`, what was live is
-    /// not tried again until somebody says so.
-    pub(super) async fn roll_back(&mut self, domain: &Name, deny: Option<String>) -> Result<Gone, String> {
-        let Some(served) = self.served.get(domain) else { return Err(format!("the domain {domain} is not served")) };
-        let Some(previous) = served.previous.clone() else {
-            return Err("no other plugin was live on this host before".into());
-        };
-        let (left, ground) = (Arc::clone(&served.live), &served.domain.ground);
-        let (events, snapshots) = (Arc::clone(&ground.events), Arc::clone(&ground.snapshots));
-        let record = self.record(domain, &snapshots, previous.digest()).await;
-        let number = left.number().max(ground.newest_author().await.map_or(0, |newest| newest.activation)) + 1;
-        let activation = Arc::new(Activation::new(previous, number, record.reads.clone()));
-        if let Some(why) = &deny {
-            let mut of_left = self.record(domain, &snapshots, left.digest()).await;
-            of_left.denied = Some(crate::store::Denied { why: why.clone(), instead: Some(activation.digest()) });
-            if let Err(error) = snapshots.note_code(left.digest(), of_left).await {
-                tracing::warn!(%domain, %error, "it is not noted that a plugin was put back: after a restart it is tried again");
-            }
-            self.status.denied(domain, left.digest(), Some(why.clone()));
-        }
-        if let Some(served) = self.served.get_mut(domain) {
-            served.domain.activate(&activation).await;
-            served.domain.metrics.roll_backs.add(1);
-            served.live = Arc::clone(&activation);
-            served.previous = deny.is_none().then(|| Arc::clone(&left.generation));
-            served.since = Clock::System.now();
-        }
-        self.tell_status(domain);
-        // What the older code cannot bring up to date is parked by itself; this counts it.
-        let counting = Candidate {
-            generation: Arc::clone(&activation.generation),
-            component: Vec::new(),
-            origin: Origin::Kept,
-            accept_drift: true,
-            told: true,
-            number: None,
-        };
-        let trial = Trial { events: &events, snapshots: &snapshots, live: Some(left), recent: Vec::new() };
-        let report = match self.gate(&counting, &record, trial).await {
-            Ok(report) => Some(Arc::new(report)),
-            Err(Refused::Code(refusal)) => refusal.report.clone(),
-            Err(Refused::Serve(_)) => None,
-        };
-        let parked = report.as_ref().map_or(0, |report| report.failing);
-        tracing::warn!(%domain, activation = number, plugin = &*activation.author.plugin, parked, why = deny, "plugin rolled back");
-        if let Some(served) = self.served.get_mut(domain) {
-            served.report = report.clone();
-        }
-        self.tell_status(domain);
-        let detail = json!({"activation": number, "plugin": &*activation.author.plugin, "why": deny, "parked": parked, "report": report});
-        self.tell(Some(domain), "rolled_back", &detail).await;
-        Ok((number, activation.digest(), report))
-    }
 }
 
 /// The number of code that goes live: above all that the log and this host have seen, or that of
 /// the newest event where another host is ahead with the same code.
-fn next_number(own: u64, newest: Option<Author>, generation: &dyn Generation) -> u64 {
+pub(super) fn next_number(own: u64, newest: Option<Author>, generation: &dyn Generation) -> u64 {
     match newest {
         Some(newest) if newest.activation > own && *newest.plugin == *plugin_text(generation) => newest.activation,
         newest => own.max(newest.map_or(0, |newest| newest.activation)) + 1,

@@ -18,7 +18,8 @@ use crate::bus::control::Order;
 use crate::bus::discovery::{self, ServedDomain};
 use crate::clock::{Clock, Timestamp};
 use crate::domain::{Digest, Generation};
-use crate::gate::{Code, Report};
+use crate::fleet::{Fleet, FleetError, FleetWatch, Wanted};
+use crate::gate::{Code, Report, Shadow};
 use crate::name::Name;
 use crate::registry::{FileError, Loaded};
 use crate::watch::{DirectoryWatch, Fingerprint, Listing, PluginFile};
@@ -32,6 +33,8 @@ pub(super) struct Served {
     pub(super) report: Option<Arc<Report>>,
     /// What was live before, to go back to.
     pub(super) previous: Option<Arc<dyn Generation>>,
+    /// What decides beside it.
+    pub(super) shadow: Option<Shadow>,
 }
 
 /// The task's state.
@@ -40,6 +43,10 @@ pub(super) struct Loader {
     pub(super) status: Status,
     pub(super) served: BTreeMap<Name, Served>,
     files: BTreeMap<PathBuf, Known>,
+    /// Where the fleet keeps what is to run, if this host goes by it.
+    pub(super) fleet: Option<Fleet>,
+    /// What the fleet wants.
+    pub(super) wanted: BTreeMap<Name, Wanted>,
     /// Told when the plugin on probation of some domain failed too often.
     pub(super) probation_failed: Arc<Notify>,
     /// Told when newer code than the live one was met in the log.
@@ -63,14 +70,16 @@ pub(super) struct Ask {
 }
 
 impl Loader {
-    pub(super) fn new(around: Arc<Surroundings>, status: Status, lost: Arc<Notify>) -> Self {
+    pub(super) fn new(around: Arc<Surroundings>, status: Status, lost: Arc<Notify>, fleet: Option<Fleet>) -> Self {
         Self {
+            behind: fleet.as_ref().map(|_| Arc::new(Notify::new())),
+            fleet,
+            wanted: BTreeMap::new(),
             around,
             status,
             served: BTreeMap::new(),
             files: BTreeMap::new(),
             probation_failed: Arc::new(Notify::new()),
-            behind: None,
             lost,
             showcase: watch::Sender::new(Arc::new([])),
             announced: None,
@@ -91,6 +100,9 @@ impl Loader {
                 }
             }
         }
+        if self.fleet.is_some() {
+            self.go_by_fleet().await;
+        }
         if self.served.is_empty() {
             tracing::warn!("not ready: there is no plugin to serve");
         }
@@ -100,19 +112,24 @@ impl Loader {
     /// Loads and unloads until told to stop; then closes everything.
     pub(super) async fn run(
         mut self,
-        mut directory: Option<DirectoryWatch>,
+        mut source: Source,
         mut asks: mpsc::Receiver<Ask>,
         mut stop: watch::Receiver<bool>,
     ) {
         loop {
             let cause = tokio::select! {
-                listing = settled(&mut directory) => Cause::Directory(listing),
+                cause = source.changed() => cause,
+                () = met_newer(self.behind.as_deref()) => Cause::Fleet,
                 Some(ask) = asks.recv() => Cause::Asked(ask),
                 () = self.probation_failed.notified() => Cause::ProbationFailed,
                 () = stopped(&mut stop) => break,
             };
             match cause {
                 Cause::Directory(listing) => self.directory_changed(&listing).await,
+                Cause::Fleet => self.go_by_fleet().await,
+                Cause::Unreachable(error) => {
+                    tracing::warn!(%error, "what the fleet wants cannot be read: what is live stays")
+                }
                 Cause::Asked(Ask { order, answer }) => {
                     let done = self.obey(order).await;
                     // Whoever asked may have gone.
@@ -178,7 +195,7 @@ impl Loader {
         self.retire(&domain, &origin).await;
     }
 
-    async fn retire(&mut self, domain: &Name, origin: &Origin) {
+    pub(super) async fn retire(&mut self, domain: &Name, origin: &Origin) {
         let Some(served) = self.served.remove(domain) else { return };
         self.tell_served();
         served.domain.close().await;
@@ -248,7 +265,11 @@ impl Loader {
     async fn obey(&mut self, order: Order) -> Value {
         let done = match order {
             Order::Activate { domain, digest, accept_drift } => self.activate(&domain, digest, accept_drift).await,
+            Order::RollBack { .. } if self.fleet.is_some() => {
+                Err("this host goes by the fleet: roll back there".into())
+            }
             Order::RollBack { domain } => self.roll_back(&domain, None).await,
+            Order::Shadow { digest, share, time } => return self.shadow(digest, share, time).await,
         };
         let host = &self.status.identity().id;
         match done {
@@ -261,7 +282,7 @@ impl Loader {
 
     /// Tries the code of this digest once more, whatever was said of it before.
     async fn activate(&mut self, domain: &Name, digest: Digest, accept_drift: bool) -> Result<Gone, String> {
-        if self.behind.is_some() {
+        if self.fleet.is_some() {
             return Err("this host goes by the fleet: activate the plugin there".into());
         }
         let path = self.files.iter().find(|(_, known)| known.digest == Some(digest)).map(|(path, _)| path.clone());
@@ -323,7 +344,8 @@ impl Loader {
             origin: served.origin.clone(),
             report: served.report.clone(),
             previous: served.previous.as_ref().map(|previous| Code::of(&**previous)),
-            wanted: None,
+            wanted: self.wanted.get(domain).map(|wanted| (wanted.digest, wanted.activation)),
+            shadow: served.shadow.clone(),
         };
         self.status.serves(domain, status);
         self.tell_served();
@@ -363,6 +385,10 @@ impl Loader {
 enum Cause {
     /// The directory holds something else.
     Directory(Listing),
+    /// The fleet may want something else.
+    Fleet,
+    /// What the fleet wants cannot be known.
+    Unreachable(FleetError),
     /// Somebody asks.
     Asked(Ask),
     /// Code on probation failed too often.
@@ -389,10 +415,27 @@ impl Known {
     }
 }
 
-/// The next listing; never where no directory is watched.
-async fn settled(directory: &mut Option<DirectoryWatch>) -> Listing {
-    match directory {
-        Some(directory) => directory.settled().await,
+/// What says that other code is wanted.
+pub(super) enum Source {
+    /// The plugin directory.
+    Directory(Box<DirectoryWatch>),
+    /// The fleet.
+    Fleet(Box<FleetWatch>),
+}
+
+impl Source {
+    async fn changed(&mut self) -> Cause {
+        match self {
+            Self::Directory(directory) => Cause::Directory(directory.settled().await),
+            Self::Fleet(fleet) => fleet.changed().await.map_or_else(Cause::Unreachable, |()| Cause::Fleet),
+        }
+    }
+}
+
+/// Completes when newer code was met in the log; never where hosts do not share their plugins.
+async fn met_newer(behind: Option<&Notify>) {
+    match behind {
+        Some(behind) => behind.notified().await,
         None => std::future::pending().await,
     }
 }

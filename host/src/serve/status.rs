@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::activation::Activation;
 use crate::clock::{Clock, Timestamp};
 use crate::domain::Digest;
-use crate::gate::{Code, Report};
+use crate::gate::{Code, Report, Shadow};
 use crate::name::Name;
 
 /// Refusals that are remembered; the oldest are forgotten first.
@@ -71,6 +71,7 @@ pub(super) struct DomainStatus {
     pub(super) report: Option<Arc<Report>>,
     pub(super) previous: Option<Code>,
     pub(super) wanted: Option<(Digest, u64)>,
+    pub(super) shadow: Option<Shadow>,
 }
 
 /// Code that did not go live.
@@ -100,13 +101,6 @@ impl Status {
         told.refused
             .retain(|refusal| refusal.origin != status.origin || refusal.domain.as_ref().is_some_and(|d| d != domain));
         told.domains.insert(domain.clone(), status);
-    }
-
-    /// Changes what is told of a domain.
-    pub(super) fn change(&self, domain: &Name, change: impl FnOnce(&mut DomainStatus)) {
-        if let Some(status) = self.lock().domains.get_mut(domain) {
-            change(status);
-        }
     }
 
     /// Tells that a domain is served no more.
@@ -178,6 +172,7 @@ impl DomainStatus {
             },
             "previous": self.previous.as_ref().map(|code| json!({"version": code.version, "digest": code.digest})),
             "wanted": self.wanted.map(|(digest, activation)| json!({"digest": digest, "activation": activation})),
+            "shadow": self.shadow.as_ref().map(Shadow::seen),
         })
     }
 }

@@ -1,6 +1,8 @@
 //! Brings an aggregate into memory and up to date: snapshot and tail, held against each
 //! other. What contradicts the stream is an error, never a guess.
 
+use std::num::NonZeroU64;
+
 use super::live::Live;
 use super::pipeline::Pipeline;
 use crate::activation::Reading;
@@ -245,7 +247,7 @@ impl Pipeline {
             "this aggregate has events of activation {newer} ({}), and this host serves activation {own}: send the request again, this host is to follow",
             author.plugin
         );
-        Failure { awaits: Some(newer), ..Failure::new(Code::Unavailable, message).about(id) }
+        Failure { awaits: NonZeroU64::new(newer), ..Failure::new(Code::Unavailable, message).about(id) }
     }
 
     /// Events of code that this host has never run, and that its own does not understand: no

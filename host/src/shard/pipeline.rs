@@ -57,7 +57,7 @@ impl Pipeline {
         }
         if let Err(Failure { awaits: Some(activation), .. }) = &outcome
             && let Some(succession) = &self.succession
-            && succession.follow(*activation).await
+            && succession.follow(activation.get()).await
         {
             outcome = self.attempt(live, request).await;
         }

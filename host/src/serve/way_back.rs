@@ -1,0 +1,113 @@
+//! How the code before comes back: because somebody asks, because the fleet says so, or because
+//! what is live fails on probation.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::admission::{Candidate, Refused, Trial};
+use super::loader::{Gone, Loader};
+use super::status::Origin;
+use crate::activation::Activation;
+use crate::clock::Clock;
+use crate::domain::Generation;
+use crate::gate::Report;
+use crate::name::Name;
+use crate::store::Denied;
+
+impl Loader {
+    /// Puts back what failed too often on probation.
+    pub(super) async fn put_back_failing(&mut self) {
+        let has_failed = |served: &super::loader::Served| served.live.has_failed_probation();
+        let failing = self.served.iter().filter(|(_, served)| has_failed(served)).map(|(name, _)| name.clone());
+        for domain in failing.collect::<Vec<Name>>() {
+            let Some(served) = self.served.get(&domain) else { continue };
+            let (why, number) = (format!("{} failures on probation", served.live.failures()), served.live.number());
+            tracing::error!(%domain, plugin = &*served.live.author.plugin, why, "plugin fails on probation");
+            let done = match self.fleet.clone() {
+                Some(fleet) => {
+                    let by = &self.status.identity().name;
+                    let rolled = fleet.roll_back(&domain, Some(number), Some(why), by, &Clock::System).await;
+                    self.go_by_fleet().await;
+                    rolled.map(drop).map_err(|error| error.to_string())
+                }
+                // The first code of a domain goes on as it is: there is nothing to go back to.
+                None if served.previous.is_none() => Err("there is none".into()),
+                None => self.roll_back(&domain, Some(why)).await.map(drop),
+            };
+            if let Err(error) = done {
+                tracing::error!(%domain, error, "the plugin before is not put back");
+            }
+        }
+    }
+
+    /// Lets the code before decide again, under a higher number; with `deny`, what was live is
+    /// not tried again until somebody says so.
+    pub(super) async fn roll_back(&mut self, domain: &Name, deny: Option<String>) -> Result<Gone, String> {
+        let Some(served) = self.served.get(domain) else { return Err(format!("the domain {domain} is not served")) };
+        let Some(previous) = served.previous.clone() else {
+            return Err("no other plugin was live on this host before".into());
+        };
+        if let Some(why) = &deny {
+            self.deny(domain, &served.live, &previous, why).await;
+        }
+        let newest = served.domain.ground.newest_author().await.map_or(0, |newest| newest.activation);
+        let number = served.live.number().max(newest) + 1;
+        self.go_back(domain, previous, number, deny).await.ok_or_else(|| format!("the domain {domain} is not served"))
+    }
+
+    /// Notes that code is not to go live again by itself.
+    async fn deny(&self, domain: &Name, left: &Activation, instead: &Arc<dyn Generation>, why: &str) {
+        let Some(served) = self.served.get(domain) else { return };
+        let snapshots = &served.domain.ground.snapshots;
+        let mut record = self.record(domain, snapshots, left.digest()).await;
+        record.denied = Some(Denied { why: why.to_owned(), instead: Some(instead.digest()) });
+        if let Err(error) = snapshots.note_code(left.digest(), record).await {
+            tracing::warn!(%domain, %error, "it is not noted that a plugin was put back: after a restart it is tried again");
+        }
+        self.status.denied(domain, left.digest(), Some(why.to_owned()));
+    }
+
+    /// Lets older code decide at once; then counts what it cannot bring up to date, which parks
+    /// itself.
+    pub(super) async fn go_back(
+        &mut self,
+        domain: &Name,
+        generation: Arc<dyn Generation>,
+        number: u64,
+        deny: Option<String>,
+    ) -> Option<Gone> {
+        let served = self.served.get(domain)?;
+        let (events, snapshots) =
+            (Arc::clone(&served.domain.ground.events), Arc::clone(&served.domain.ground.snapshots));
+        let record = self.record(domain, &snapshots, generation.digest()).await;
+        let activation = Arc::new(Activation::new(Arc::clone(&generation), number, record.reads.clone()));
+        let served = self.served.get_mut(domain)?;
+        let left = Arc::clone(&served.live);
+        served.domain.activate(&activation).await;
+        served.domain.metrics.roll_backs.add(1);
+        served.live = Arc::clone(&activation);
+        // What failed is nothing to go back to.
+        served.previous = deny.is_none().then(|| Arc::clone(&left.generation));
+        served.since = Clock::System.now();
+        served.shadow = None;
+        self.tell_status(domain);
+        let counted = Candidate::known(generation, Origin::Kept);
+        let trial = Trial { events: &events, snapshots: &snapshots, live: Some(left), recent: Vec::new() };
+        let report: Option<Arc<Report>> = match self.gate(&counted, &record, trial).await {
+            Ok(report) => Some(Arc::new(report)),
+            Err(Refused::Code(refusal)) => refusal.report.clone(),
+            Err(Refused::Serve(_)) => None,
+        };
+        let parked = report.as_ref().map_or(0, |report| report.failing);
+        let plugin = Arc::clone(&activation.author.plugin);
+        tracing::warn!(%domain, activation = number, plugin = &*plugin, parked, why = deny, "plugin rolled back");
+        if let Some(served) = self.served.get_mut(domain) {
+            served.report = report.clone();
+        }
+        self.tell_status(domain);
+        let detail = json!({"activation": number, "plugin": &*plugin, "why": deny, "parked": parked, "report": report});
+        self.tell(Some(domain), "rolled_back", &detail).await;
+        Some((number, activation.digest(), report))
+    }
+}
