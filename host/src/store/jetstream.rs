@@ -2,6 +2,7 @@
 //! Everything that speaks JetStream's protocol is in here; nothing knows what is stored for.
 
 mod ack;
+mod acks;
 mod batch;
 mod event_headers;
 mod events;

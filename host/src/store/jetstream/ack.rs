@@ -1,6 +1,6 @@
 //! What JetStream's answer to a publish means for the one who sent it.
 
-use async_nats::client::{RequestError, RequestErrorKind};
+use async_nats::client::{PublishError, PublishErrorKind};
 use serde::Deserialize;
 
 use super::code;
@@ -81,17 +81,19 @@ pub(super) fn overdue() -> AppendError {
     AppendError::Unknown(why.into())
 }
 
-/// Reads the failure of a publish that got no answer.
-pub(super) fn unanswered(error: &RequestError) -> AppendError {
+/// Nothing takes what was published.
+pub(super) fn no_stream() -> AppendError {
+    AppendError::Unavailable("no stream takes the domain's events: was it deleted?".into())
+}
+
+/// Reads the failure to send at all.
+pub(super) fn not_sent(error: &PublishError) -> AppendError {
     match error.kind() {
-        RequestErrorKind::NoResponders => {
-            AppendError::Unavailable("no stream takes the domain's events: was it deleted?".into())
-        }
-        RequestErrorKind::MaxPayloadExceeded => {
+        PublishErrorKind::MaxPayloadExceeded => {
             AppendError::Unstorable("an event is larger than the server's max_payload".into())
         }
-        RequestErrorKind::InvalidSubject => AppendError::Unstorable(error.to_string()),
-        RequestErrorKind::TimedOut | RequestErrorKind::Other => overdue(),
+        PublishErrorKind::InvalidSubject => AppendError::Unstorable(error.to_string()),
+        PublishErrorKind::Send => AppendError::Unavailable(error.to_string()),
     }
 }
 

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_nats::client::RequestErrorKind;
+use async_nats::client::PublishErrorKind;
 use async_nats::connection::State;
 use async_nats::jetstream::Context;
-use async_nats::{Client, HeaderName, Request};
+use async_nats::{Client, HeaderName, Message, StatusCode};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::json;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, OnceCell, watch};
 
 use super::ack::{self, Ack, not_atomic};
+use super::acks::Acks;
 use super::batch::{self, Part};
 use super::stream::{EventStream, find};
 use super::{api, event_headers, read};
@@ -48,6 +49,8 @@ pub(super) struct Inner {
     misplaced: watch::Sender<Option<String>>,
     lost: Arc<Notify>,
     runtime: Handle,
+    /// Made at the first append: who only reads needs none.
+    acks: OnceCell<Acks>,
 }
 
 /// Where a domain's events are at home, whichever connection they take.
@@ -84,6 +87,7 @@ impl JetStreamEvents {
             misplaced: home.misplaced,
             lost: home.lost,
             runtime: Handle::current(),
+            acks: OnceCell::new(),
         }))
     }
 
@@ -163,29 +167,63 @@ impl Inner {
             batch::begin(&self.client, parts).await.map_err(|error| AppendError::Unavailable(error.to_string()))?
         };
         let Some(last) = last else { return Err(AppendError::Unstorable("there are no events to store".into())) };
-        // Without a timeout of its own the request needs no timer of the thread it runs on.
-        let request = Request::new().headers(last.headers).payload(last.payload).timeout(None);
-        let answer = self.client.send_request(last.subject, request);
-        let answer = {
-            let _timers = self.runtime.enter();
-            tokio::time::timeout(self.ack_timeout, answer)
-        };
-        let reply = match answer.await {
-            Ok(Ok(reply)) => reply,
-            Ok(Err(error)) => {
-                if error.kind() == RequestErrorKind::Other {
-                    self.lost.notify_one();
-                }
-                return Err(ack::unanswered(&error));
-            }
-            Err(_) => return Err(ack::overdue()),
-        };
+        let reply = self.answer_to(last).await?;
         let ack = ack::read(&reply.payload)?;
         self.check_place(&ack)?;
         if ack.duplicate {
             return Err(self.recognise(&new, ack.sequence).await);
         }
         Ok(Appended { first_sequence: ack.sequence + 1 - count })
+    }
+
+    /// Sends a message that JetStream is to acknowledge, and waits for its answer.
+    async fn answer_to(self: &Arc<Self>, part: Part) -> Result<Message, AppendError> {
+        let acks = self.acks.get_or_try_init(|| Acks::open(&self.client, &self.runtime, self.noticing_seconds())).await;
+        let Ok(acks) = acks else { return Err(self.connection_lost()) };
+        let mut pending = acks.expect();
+        let sent =
+            self.client.publish_with_reply_and_headers(part.subject, pending.reply.clone(), part.headers, part.payload);
+        match sent.await {
+            Ok(()) => {}
+            Err(error) if error.kind() == PublishErrorKind::Send => return Err(self.connection_lost()),
+            Err(error) => return Err(ack::not_sent(&error)),
+        }
+        let answer = {
+            let _timers = self.runtime.enter();
+            tokio::time::timeout(self.ack_timeout, &mut pending.message)
+        };
+        match answer.await {
+            Ok(Ok(reply)) if reply.status == Some(StatusCode::NO_RESPONDERS) => Err(ack::no_stream()),
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(_)) => {
+                self.connection_lost();
+                Err(ack::overdue())
+            }
+            Err(_) => Err(ack::overdue()),
+        }
+    }
+
+    /// The connection has ended for good, so nothing was sent.
+    fn connection_lost(&self) -> AppendError {
+        self.lost.notify_one();
+        AppendError::Unavailable("the connection to NATS has ended".into())
+    }
+
+    /// What is done about an acknowledgement of what has one already.
+    fn noticing_seconds(self: &Arc<Self>) -> impl Fn(Message) + Send + 'static {
+        let inner = Arc::downgrade(self);
+        move |message| {
+            // A refusal or a duplicate has stored nothing.
+            let Some(inner) = inner.upgrade() else { return };
+            if let Ok(ack) = ack::read(&message.payload)
+                && !ack.duplicate
+            {
+                inner.stored_elsewhere(&format!(
+                    "events were acknowledged twice, the second time by stream `{}` of JetStream domain `{}`",
+                    ack.stream, ack.domain
+                ));
+            }
+        }
     }
 
     /// The messages of the events, the first with the sequence that all of them expect.
@@ -234,13 +272,20 @@ impl Inner {
         if ack.stream == self.stream.name && ack.domain == self.js_domain {
             return Ok(());
         }
-        let why = format!(
-            "events were stored by stream `{}` of JetStream domain `{}` instead of `{}` of `{}`: a domain has one home, deny its events on the leaf link; this host stores no more events of it until it is restarted",
+        Err(AppendError::Misplaced(self.stored_elsewhere(&format!(
+            "events were stored by stream `{}` of JetStream domain `{}` instead of `{}` of `{}`",
             ack.stream, ack.domain, self.stream.name, self.js_domain
+        ))))
+    }
+
+    /// No more is appended from here on; gives the words for it.
+    fn stored_elsewhere(&self, what: &str) -> String {
+        let why = format!(
+            "{what}: a domain has one home, deny its events on the leaf link; this host stores no more events of it until it is restarted"
         );
         tracing::error!(domain = %self.domain, "{why}");
         self.misplaced.send_replace(Some(why.clone()));
-        Err(AppendError::Misplaced(why))
+        why
     }
 
     /// JetStream stored nothing since it knows the message id: it is well only if what is

@@ -1,0 +1,157 @@
+//! Where acknowledgements arrive: each append has a reply subject of its own under one inbox, so
+//! that an append that is acknowledged twice is noticed. Knows nothing of what is appended.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use async_nats::{Client, Message, SubscribeError};
+use futures::StreamExt;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+/// Appends whose time was up, and whose acknowledgement may still come; the oldest are forgotten.
+const OVERDUE_MAX: usize = 4_096;
+
+/// The inbox of one connection.
+pub(super) struct Acks {
+    inbox: String,
+    open: Arc<Mutex<Open>>,
+}
+
+#[derive(Default)]
+struct Open {
+    next: u64,
+    /// Numbers below this one are forgotten.
+    forgotten: u64,
+    /// Appends without an acknowledgement; `None` where nobody waits for it any more.
+    waiting: BTreeMap<u64, Option<oneshot::Sender<Message>>>,
+    overdue: VecDeque<u64>,
+}
+
+/// An acknowledgement that is waited for. One that is dropped may still come.
+pub(super) struct Pending {
+    /// The subject it is to be sent to.
+    pub(super) reply: String,
+    pub(super) message: oneshot::Receiver<Message>,
+    number: u64,
+    open: Weak<Mutex<Open>>,
+}
+
+impl Acks {
+    /// Subscribes to an inbox; `again` is given what comes for an append that has been answered.
+    pub(super) async fn open(
+        client: &Client,
+        runtime: &Handle,
+        again: impl Fn(Message) + Send + 'static,
+    ) -> Result<Self, SubscribeError> {
+        let inbox = client.new_inbox();
+        let mut messages = client.subscribe(format!("{inbox}.*")).await?;
+        let open = Arc::new(Mutex::new(Open::default()));
+        let arriving = Arc::clone(&open);
+        runtime.spawn(async move {
+            while let Some(message) = messages.next().await {
+                let number = message.subject.rsplit('.').next().and_then(|number| number.parse().ok());
+                let Some(number) = number else { continue };
+                if let Some(message) = lock(&arriving).arrived(number, message) {
+                    again(message);
+                }
+            }
+            // The connection has ended for good: whoever waits is told by that.
+            lock(&arriving).waiting.clear();
+        });
+        Ok(Self { inbox, open })
+    }
+
+    /// A reply subject of its own, and what will come there.
+    pub(super) fn expect(&self) -> Pending {
+        let (sender, message) = oneshot::channel();
+        let mut open = lock(&self.open);
+        let number = open.next;
+        open.next += 1;
+        open.waiting.insert(number, Some(sender));
+        Pending { reply: format!("{}.{number}", self.inbox), message, number, open: Arc::downgrade(&self.open) }
+    }
+}
+
+impl Open {
+    /// Hands a message to whoever waits for it; gives it back where it is not the first.
+    fn arrived(&mut self, number: u64, message: Message) -> Option<Message> {
+        match self.waiting.remove(&number) {
+            Some(Some(waiting)) => {
+                // Whoever waited may have gone at this very moment.
+                let _ = waiting.send(message);
+                None
+            }
+            Some(None) => None,
+            None => (number >= self.forgotten && number < self.next).then_some(message),
+        }
+    }
+
+    fn overdue(&mut self, number: u64) {
+        let Some(waiting) = self.waiting.get_mut(&number) else { return };
+        *waiting = None;
+        self.overdue.push_back(number);
+        if self.overdue.len() > OVERDUE_MAX
+            && let Some(oldest) = self.overdue.pop_front()
+        {
+            self.waiting.remove(&oldest);
+            self.forgotten = oldest + 1;
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if let Some(open) = self.open.upgrade() {
+            lock(&open).overdue(self.number);
+        }
+    }
+}
+
+fn lock(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
+    open.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message() -> Message {
+        let (subject, payload) = ("inbox.0".into(), bytes::Bytes::new());
+        Message { subject, reply: None, payload, headers: None, status: None, description: None, length: 0 }
+    }
+
+    fn acks() -> Acks {
+        Acks { inbox: "inbox".into(), open: Arc::default() }
+    }
+
+    #[test]
+    fn the_first_goes_to_whoever_waits_and_the_second_is_noticed() {
+        let acks = acks();
+        let mut pending = acks.expect();
+        assert_eq!(pending.reply, "inbox.0");
+        assert!(lock(&acks.open).arrived(0, message()).is_none());
+        assert!(pending.message.try_recv().is_ok());
+        drop(pending);
+        assert!(lock(&acks.open).arrived(0, message()).is_some());
+        assert!(lock(&acks.open).arrived(7, message()).is_none(), "nobody asked for that");
+    }
+
+    #[test]
+    fn one_that_comes_late_is_no_second_one() {
+        let acks = acks();
+        drop(acks.expect());
+        assert!(lock(&acks.open).arrived(0, message()).is_none());
+        assert!(lock(&acks.open).arrived(0, message()).is_some());
+    }
+
+    #[test]
+    fn what_never_comes_is_forgotten_at_last() {
+        let acks = acks();
+        for _ in 0..=OVERDUE_MAX {
+            drop(acks.expect());
+        }
+        assert_eq!(lock(&acks.open).waiting.len(), OVERDUE_MAX);
+        assert!(lock(&acks.open).arrived(0, message()).is_none(), "too long ago to tell");
+    }
+}
