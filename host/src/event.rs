@@ -93,6 +93,17 @@ pub struct StoredEvent {
     pub origin: Result<Origin, String>,
 }
 
+/// A command as a stream has captured it, unread.
+#[derive(Debug, Clone)]
+pub struct RecordedCommand {
+    /// Its subject.
+    pub subject: String,
+    /// Its headers, the first value of each.
+    pub headers: Vec<(String, String)>,
+    /// Its payload.
+    pub payload: Bytes,
+}
+
 /// Where an event comes from, by its headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::domain::Digest;
-use crate::event::{NewEvents, StoredEvent};
+use crate::event::{NewEvents, RecordedCommand, StoredEvent};
 use crate::name::AggregateId;
 use crate::snapshot::{Damaged, Snapshot};
 
@@ -40,12 +40,20 @@ pub trait EventStore: Send + Sync {
     /// about `limit`; and the sequence to go on from, `None` at the end.
     fn scan(&self, from: u64, through: u64, limit: usize) -> BoxFuture<'static, Result<Scanned, Unavailable>>;
 
+    /// Commands that the log keeps beside the events, in order, from sequence `from` through
+    /// `through`, about `limit`; and the sequence to go on from, `None` at the end. Most logs keep
+    /// none.
+    fn commands(&self, from: u64, through: u64, limit: usize) -> BoxFuture<'static, Result<Commands, Unavailable>>;
+
     /// What the log as a whole holds.
     fn extent(&self) -> BoxFuture<'static, Result<Extent, Unavailable>>;
 }
 
 /// Events with the aggregates they belong to, and where to go on.
 pub type Scanned = (Vec<(AggregateId, StoredEvent)>, Option<u64>);
+
+/// Recorded commands, and where to go on.
+pub type Commands = (Vec<RecordedCommand>, Option<u64>);
 
 /// The snapshots of one domain.
 pub trait SnapshotStore: Send + Sync {

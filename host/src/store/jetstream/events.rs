@@ -22,7 +22,7 @@ use super::stream::{EventStream, find};
 use super::{api, event_headers, read};
 use crate::event::{NewEvents, StoredEvent};
 use crate::name::{AggregateId, Name, Subjects, header};
-use crate::store::{AppendError, Appended, EventStore, Extent, Head, Scanned, Unavailable};
+use crate::store::{AppendError, Appended, Commands, EventStore, Extent, Head, Scanned, Unavailable};
 
 const EXPECTED_SEQUENCE: HeaderName = HeaderName::from_static("Nats-Expected-Last-Subject-Sequence");
 const EXPECTED_SUBJECT: HeaderName = HeaderName::from_static("Nats-Expected-Last-Subject-Sequence-Subject");
@@ -140,6 +140,11 @@ impl EventStore for JetStreamEvents {
     fn scan(&self, from: u64, through: u64, limit: usize) -> BoxFuture<'static, Result<Scanned, Unavailable>> {
         let inner = Arc::clone(&self.0);
         self.on_runtime(async move { read::all_events(&inner, from, through, limit).await })
+    }
+
+    fn commands(&self, from: u64, through: u64, limit: usize) -> BoxFuture<'static, Result<Commands, Unavailable>> {
+        let inner = Arc::clone(&self.0);
+        self.on_runtime(async move { read::all_commands(&inner, from, through, limit).await })
     }
 
     fn extent(&self) -> BoxFuture<'static, Result<Extent, Unavailable>> {

@@ -6,12 +6,13 @@ use std::time::Duration;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, RawMessageErrorKind};
 use async_nats::{HeaderMap, Request, StatusCode};
+use bytes::Bytes;
 use futures::StreamExt;
 use serde_json::json;
 
 use super::event_headers;
 use super::events::Inner;
-use crate::event::StoredEvent;
+use crate::event::{RecordedCommand, StoredEvent};
 use crate::name::{AggregateId, Subjects};
 use crate::store::Unavailable;
 
@@ -45,7 +46,7 @@ pub(super) async fn events(
     limit: usize,
 ) -> Result<Vec<StoredEvent>, Unavailable> {
     let read = on_subject(store, &store.subjects.events_of(id), from, through, limit).await?;
-    Ok(read.into_iter().map(|(_, event)| event).collect())
+    Ok(read.into_iter().map(Raw::into_event).collect())
 }
 
 /// Events of all aggregates in order, `from` through `through`, at most `limit`. Gives the
@@ -57,12 +58,56 @@ pub(super) async fn all_events(
     limit: usize,
 ) -> Result<(Vec<(AggregateId, StoredEvent)>, Option<u64>), Unavailable> {
     let read = on_subject(store, &store.subjects.events(), from, through, limit).await?;
-    let next = read.last().map(|(_, event)| event.sequence + 1).filter(|next| *next <= through);
-    let of_aggregates = read.into_iter().filter_map(|(subject, event)| {
-        let id = Subjects::event_aggregate(&subject).and_then(|id| AggregateId::new(id).ok())?;
-        Some((id, event))
+    let next = next_after(&read, through);
+    let of_aggregates = read.into_iter().filter_map(|raw| {
+        let id = Subjects::event_aggregate(&raw.subject).and_then(|id| AggregateId::new(id).ok())?;
+        Some((id, raw.into_event()))
     });
     Ok((of_aggregates.collect(), next))
+}
+
+/// Commands that the stream has captured, in order, `from` through `through`, at most `limit`;
+/// and the sequence to go on from.
+pub(super) async fn all_commands(
+    store: &Inner,
+    from: u64,
+    through: u64,
+    limit: usize,
+) -> Result<(Vec<RecordedCommand>, Option<u64>), Unavailable> {
+    if !store.stream.captures_commands {
+        return Ok((Vec::new(), None));
+    }
+    let read = on_subject(store, &store.subjects.commands(), from, through, limit).await?;
+    let next = next_after(&read, through);
+    Ok((read.into_iter().map(Raw::into_command).collect(), next))
+}
+
+/// A message as the stream has it.
+struct Raw {
+    sequence: u64,
+    subject: String,
+    headers: HeaderMap,
+    payload: Bytes,
+}
+
+impl Raw {
+    fn into_event(self) -> StoredEvent {
+        let name = Subjects::event_name(&self.subject).unwrap_or_default().to_owned();
+        let origin = event_headers::read(&self.headers);
+        StoredEvent { sequence: self.sequence, name, payload: self.payload, origin }
+    }
+
+    fn into_command(self) -> RecordedCommand {
+        let headers = self.headers.iter().filter_map(|(name, values)| {
+            Some((name.to_string(), values.first()?.as_str().to_owned()))
+        });
+        RecordedCommand { subject: self.subject, headers: headers.collect(), payload: self.payload }
+    }
+}
+
+/// Where to go on after what was read, if anything can follow.
+fn next_after(read: &[Raw], through: u64) -> Option<u64> {
+    read.last().map(|last| last.sequence + 1).filter(|next| *next <= through)
 }
 
 /// Messages on a subject in order, `from` through `through`, at most `limit`.
@@ -72,9 +117,9 @@ async fn on_subject(
     from: u64,
     through: u64,
     limit: usize,
-) -> Result<Vec<(String, StoredEvent)>, Unavailable> {
+) -> Result<Vec<Raw>, Unavailable> {
     let mut events = Vec::new();
-    let next_after = |events: &[(String, StoredEvent)]| events.last().map_or(from, |(_, event)| event.sequence + 1);
+    let next_after = |events: &[Raw]| events.last().map_or(from, |last| last.sequence + 1);
     // A batch ends early where it grows large; as long as it brings something, more may come.
     while store.stream.direct && events.len() < limit {
         let next = next_after(&events);
@@ -94,8 +139,8 @@ async fn on_subject(
         }
         match next_from_leader(store, subject, next).await? {
             Some(message) if message.sequence <= through => {
-                let event = stored(message.sequence, &message.subject, &message.headers, message.payload);
-                events.push((message.subject.to_string(), event));
+                let StreamMessage { sequence, subject, headers, payload, .. } = message;
+                events.push(Raw { sequence, subject: subject.to_string(), headers, payload });
             }
             _ => break,
         }
@@ -125,7 +170,7 @@ async fn batched(
     from: u64,
     through: u64,
     limit: usize,
-    events: &mut Vec<(String, StoredEvent)>,
+    events: &mut Vec<Raw>,
 ) -> Result<(), Unavailable> {
     let lost = |error: String| Unavailable(format!("the stream cannot be read: {error}"));
     let inbox = store.client.new_inbox();
@@ -158,14 +203,10 @@ async fn batched(
         if sequence > through {
             return Ok(());
         }
-        events.push((subject.to_owned(), stored(sequence, subject, &headers, message.payload)));
+        let subject = subject.to_owned();
+        events.push(Raw { sequence, subject, headers, payload: message.payload });
         if sequence == through {
             return Ok(());
         }
     }
-}
-
-fn stored(sequence: u64, subject: &str, headers: &HeaderMap, payload: bytes::Bytes) -> StoredEvent {
-    let name = Subjects::event_name(subject).unwrap_or_default().to_owned();
-    StoredEvent { sequence, name, payload, origin: event_headers::read(headers) }
 }

@@ -13,9 +13,9 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::domain::DomainEvent;
-use crate::event::{NewEvents, Origin, StoredEvent};
+use crate::event::{NewEvents, Origin, RecordedCommand, StoredEvent};
 use crate::name::AggregateId;
-use crate::store::{AppendError, Appended, EventStore, Extent, Head, Scanned, Unavailable};
+use crate::store::{AppendError, Appended, Commands, EventStore, Extent, Head, Scanned, Unavailable};
 
 /// Events of one domain in this process's memory. A clone is the same log.
 #[derive(Clone)]
@@ -51,6 +51,7 @@ struct Log {
     /// The ids of the duplicate window, with the sequences they were stored at.
     window: HashMap<Uuid, u64>,
     down: bool,
+    commands: Vec<RecordedCommand>,
     appends: Vec<NewEvents>,
 }
 
@@ -110,6 +111,11 @@ impl MemoryEvents {
     /// Stores an event as somebody does who is no host: with these headers, or none.
     pub(crate) fn forge(&self, id: &AggregateId, name: &str, origin: Result<Origin, String>) -> u64 {
         self.lock().store(id, name, Bytes::from_static(b"{}"), origin)
+    }
+
+    /// Keeps a command, as a stream does that captures them.
+    pub(crate) fn keep_command(&self, command: RecordedCommand) {
+        self.lock().commands.push(command);
     }
 
     /// Removes one event.
@@ -181,6 +187,10 @@ impl EventStore for MemoryEvents {
             let next = events.last().map(|(_, event)| event.sequence + 1).filter(|next| *next <= through);
             (events, next)
         })
+    }
+
+    fn commands(&self, _: u64, _: u64, limit: usize) -> BoxFuture<'static, Result<Commands, Unavailable>> {
+        self.read_answer(move |log| (log.commands.iter().take(limit).cloned().collect(), None))
     }
 
     fn extent(&self) -> BoxFuture<'static, Result<Extent, Unavailable>> {
