@@ -317,8 +317,11 @@ impl Shard {
             running.push(Box::pin(work(Rc::clone(&self.pipeline), id, live, job)));
         } else {
             self.busy.remove(&id);
-            if let Some(live) = live {
-                self.idle.insert(id, live);
+            match live {
+                // Its instance was to end while it was at work, so no sweep has seen it.
+                Some(live) if live.is_homeless() => self.evict(id, Some(live), running),
+                Some(live) => drop(self.idle.insert(id, live)),
+                None => {}
             }
         }
         self.sweep(running);
