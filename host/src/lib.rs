@@ -18,6 +18,9 @@ pub mod snapshot;
 
 pub mod store;
 
+#[cfg(test)]
+mod testing;
+
 pub mod activation;
 mod instances;
 
