@@ -199,7 +199,7 @@ impl Run<'_> {
                 self.skipped += usize::from(first == 1);
                 return Ok(());
             }
-            let Some(followed) = self.begin(id, event)? else { return Ok(()) };
+            let followed = self.begin(id, event)?;
             self.followed.insert(id.clone(), followed);
         }
         let Some(followed) = self.followed.get_mut(id) else { return Ok(()) };
@@ -214,10 +214,10 @@ impl Run<'_> {
     }
 
     /// Begins to follow an aggregate at the first event that is left of it.
-    fn begin(&mut self, id: &AggregateId, event: &StoredEvent) -> Result<Option<Followed>, Unavailable> {
+    fn begin(&mut self, id: &AggregateId, event: &StoredEvent) -> Result<Followed, Unavailable> {
         match &event.origin {
-            Ok(origin) if origin.version > 1 => self.begin_from_snapshot(id, origin.version),
-            _ => Ok(Some(Followed::begin(&self.candidates, self.lives.as_ref(), id, &mut self.report))),
+            Ok(origin) if origin.version > 1 => self.begin_from_snapshot(id, origin.version, event.sequence),
+            _ => Ok(Followed::begin(&self.candidates, self.lives.as_ref(), id, &mut self.report)),
         }
     }
 
@@ -230,10 +230,10 @@ impl Run<'_> {
             let Some(last) = events.last() else { break };
             from = last.sequence + 1;
             for event in &events {
-                if followed.is_none() {
-                    followed = self.begin(id, event)?.map(|begun| begun.with_every_version(dense));
-                }
-                let Some(followed) = &mut followed else { break };
+                let followed = match &mut followed {
+                    Some(followed) => followed,
+                    None => followed.insert(self.begin(id, event)?.with_every_version(dense)),
+                };
                 if matches!(followed.step(id, event, &mut self.report), Step::Lost) {
                     self.report.not_compared.push(format!("{id}: another aggregate took its instance down twice"));
                     *followed = Followed::ended();

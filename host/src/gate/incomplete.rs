@@ -12,27 +12,28 @@ use crate::snapshot::Snapshot;
 use crate::store::{Extent, Found, Unavailable};
 
 impl Run<'_> {
-    /// Begins to follow an aggregate whose first event left is `first_version`.
+    /// Begins to follow an aggregate whose first event left is `first_version`, at this sequence.
     pub(super) fn begin_from_snapshot(
         &mut self,
         id: &AggregateId,
         first_version: u64,
-    ) -> Result<Option<Followed>, Unavailable> {
+        sequence: u64,
+    ) -> Result<Followed, Unavailable> {
         let snapshot = match self.wait(self.gate.snapshots.load(id))? {
             Found::Snapshot { snapshot, .. } if snapshot.version + 1 >= first_version => snapshot,
             _ => {
-                self.report.parked(id, 0);
-                return Ok(None);
+                self.report.parked(id, sequence);
+                return Ok(Followed::ended());
             }
         };
         let (candidate, live) = match self.restored(id, &snapshot) {
             Ok(copies) => copies,
             Err(why) => {
                 self.report.fails(Failing::at(id, snapshot.version, "", snapshot.last_sequence, why));
-                return Ok(None);
+                return Ok(Followed::ended());
             }
         };
-        Ok(Some(Followed::of(Some(candidate), live, snapshot.version)))
+        Ok(Followed::of(Some(candidate), live, snapshot.version))
     }
 
     /// Aggregates of which the log has nothing any more.
