@@ -207,7 +207,7 @@ impl Run<'_> {
             Step::Ok => {}
             Step::Lost => {
                 self.again.push(id.clone());
-                *followed = Followed::ended();
+                std::mem::replace(followed, Followed::ended()).uncount(&mut self.report);
             }
         }
         Ok(())
@@ -250,6 +250,11 @@ impl Run<'_> {
     /// What comes after the last event: views once more, and snapshots.
     fn finish_all(&mut self) {
         for (id, followed) in std::mem::take(&mut self.followed) {
+            if followed.is_lost() {
+                followed.uncount(&mut self.report);
+                self.again.push(id);
+                continue;
+            }
             followed.finish(&id, &self.candidates, self.lives.as_ref(), &mut self.report);
         }
     }
