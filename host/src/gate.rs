@@ -118,6 +118,7 @@ impl Gate<'_> {
             failures: Vec::new(),
             misread: 0,
             misreading: None,
+            misread_code: BTreeSet::new(),
             parked: 0,
             reads: BTreeSet::new(),
             took_ms: 0,

@@ -11,6 +11,9 @@ use crate::name::AggregateId;
 use crate::snapshot::Snapshot;
 use crate::store::{Extent, Found, Unavailable};
 
+/// An aggregate in the candidate, and in the live code where that has it.
+type Copies = (Copy, Option<Copy>);
+
 impl Run<'_> {
     /// Begins to follow an aggregate whose first event left is `first_version`, at this sequence.
     pub(super) fn begin_from_snapshot(
@@ -27,7 +30,8 @@ impl Run<'_> {
             }
         };
         let (candidate, live) = match self.restored(id, &snapshot) {
-            Ok(copies) => copies,
+            Ok(Some(copies)) => copies,
+            Ok(None) => return Ok(Followed::ended()),
             Err(why) => {
                 self.report.fails(Failing::at(id, snapshot.version, "", snapshot.last_sequence, why));
                 return Ok(Followed::ended());
@@ -51,7 +55,7 @@ impl Run<'_> {
             }
             let Found::Snapshot { snapshot, .. } = self.wait(self.gate.snapshots.load(&id))? else { continue };
             match self.restored(&id, &snapshot) {
-                Ok(_) => self.report.compared.aggregates += 1,
+                Ok(copies) => self.report.compared.aggregates += usize::from(copies.is_some()),
                 Err(why) => {
                     self.report.fails(Failing::at(&id, snapshot.version, "", snapshot.last_sequence, why));
                 }
@@ -60,8 +64,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Both codes with the state of a snapshot that nothing can replace.
-    fn restored(&mut self, id: &AggregateId, snapshot: &Snapshot) -> Result<(Copy, Option<Copy>), String> {
+    /// Both codes with the state of a snapshot that nothing can replace; nothing where they take it
+    /// for different ones.
+    fn restored(&mut self, id: &AggregateId, snapshot: &Snapshot) -> Result<Option<Copies>, String> {
         const GONE: &str = "its events are no longer complete";
         let code = Digest(snapshot.code);
         let read = |instances| Copy::restore(instances, id, snapshot.state_schema, &snapshot.state);
@@ -74,9 +79,9 @@ impl Run<'_> {
             let reads = lives.activation().reading_of(snapshot) != Reading::Never;
             reads.then(|| read(lives).ok()?.ok())?
         });
-        let Some(expected) = live.as_ref().and_then(|live| live.view().ok()) else {
+        let Some((expected, live)) = live.and_then(|live| Some((live.view().ok()?, live))) else {
             return match reading {
-                Reading::Own | Reading::Offer => Ok((candidate, live)),
+                Reading::Own | Reading::Offer => Ok(Some((candidate, None))),
                 Reading::Never => Err(format!(
                     "{GONE}, its snapshot was written by other code ({code}) of the same state schema number, and no live code is there to show that the two mean the same by it"
                 )),
@@ -86,18 +91,19 @@ impl Run<'_> {
         let places = super::diff::diff(&parsed(&expected), &parsed(&view));
         if places.is_empty() {
             self.report.reads.insert(code);
-        } else {
-            let difference = Difference {
-                aggregate: id.clone(),
-                version: snapshot.version,
-                event: String::new(),
-                sequence: snapshot.last_sequence,
-                of: "snapshot",
-                places,
-                coarse: false,
-            };
-            self.report.differs(difference, false);
+            return Ok(Some((candidate, Some(live))));
         }
-        Ok((candidate, live))
+        let difference = Difference {
+            aggregate: id.clone(),
+            version: snapshot.version,
+            event: String::new(),
+            sequence: snapshot.last_sequence,
+            of: "snapshot",
+            places,
+            coarse: false,
+        };
+        self.report.differs(difference, false);
+        self.report.misread_code.insert(code);
+        Ok(None)
     }
 }

@@ -42,6 +42,9 @@ pub struct Report {
     /// The first of them.
     #[serde(skip)]
     pub(super) misreading: Option<Difference>,
+    /// Code of which it takes some snapshot for another state, whatever it makes of others.
+    #[serde(skip)]
+    pub(super) misread_code: BTreeSet<Digest>,
     /// How many aggregates are parked whatever code is live.
     pub parked: usize,
     /// Code whose snapshots the candidate was seen to read as the state that the events give.
@@ -212,11 +215,16 @@ impl Report {
     pub(super) fn concluded(mut self, live: Option<&Activation>) -> Self {
         let Compared { live_snapshots, declined_snapshots, .. } = self.compared;
         if let Some(live) = live {
-            if live_snapshots > 0 && declined_snapshots == 0 && self.misread == 0 && self.failing == 0 {
+            if live_snapshots > 0 && declined_snapshots == 0 && self.failing == 0 {
                 self.reads.insert(live.digest());
+            }
+            // Where states differ, the live code's is another one than the events give the candidate.
+            if self.misread + self.differing > 0 {
+                self.misread_code.insert(live.digest());
             }
             self.judge_misreading(live.description().state_schema);
         }
+        self.reads.retain(|code| !self.misread_code.contains(code));
         if self.parked > 1 {
             self.not_compared.push(format!("{} aggregates are parked in all", self.parked));
         }
