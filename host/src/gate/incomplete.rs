@@ -45,7 +45,15 @@ impl Run<'_> {
         if extent.first_sequence <= 1 || extent.age_max.is_none() {
             return Ok(());
         }
-        for id in self.wait(self.gate.snapshots.ids(self.gate.budget.aggregates))? {
+        let max = self.gate.budget.aggregates;
+        let mut ids = self.wait(self.gate.snapshots.ids(max.saturating_add(1)))?;
+        if ids.len() > max {
+            ids.truncate(max);
+            self.report.not_compared.push(format!(
+                "aggregates whose events have aged beyond the first {max} snapshots: the gate takes no more"
+            ));
+        }
+        for id in ids {
             if self.is_late() {
                 self.report.not_compared.push("snapshots of aggregates whose events have aged: the time was up".into());
                 break;
