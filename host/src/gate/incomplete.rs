@@ -73,29 +73,21 @@ impl Run<'_> {
     }
 
     /// Both codes with the state of a snapshot that nothing can replace; nothing where they take it
-    /// for different ones.
+    /// for different ones, or neither has it.
     fn restored(&mut self, id: &AggregateId, snapshot: &Snapshot) -> Result<Option<Copies>, String> {
-        const GONE: &str = "its events are no longer complete";
-        let code = Digest(snapshot.code);
-        let read = |instances| Copy::restore(instances, id, snapshot.state_schema, &snapshot.state);
-        let candidate = read(&self.candidates)
-            .map_err(|error| format!("{GONE}, and it fails to read the snapshot: {error}"))?
-            .map_err(|refusal| format!("{GONE}, and it declines the snapshot: {refusal}"))?;
-        let view = candidate.view().map_err(|error| format!("its state cannot be shown: {error}"))?;
-        let reading = self.candidates.activation().reading_of(snapshot);
-        let live = self.lives.as_ref().and_then(|lives| {
-            let reads = lives.activation().reading_of(snapshot) != Reading::Never;
-            reads.then(|| read(lives).ok()?.ok())?
-        });
-        let Some((expected, live)) = live.and_then(|live| Some((live.view().ok()?, live))) else {
-            return match reading {
-                Reading::Own | Reading::Offer => Ok(Some((candidate, None))),
-                Reading::Never => Err(format!(
-                    "{GONE}, its snapshot was written by other code ({code}) of the same state schema number, and no live code is there to show that the two mean the same by it"
-                )),
-            };
+        let live = self.in_live(id, snapshot);
+        let (candidate, view) = match self.in_candidate(id, snapshot, live.is_some()) {
+            Ok(shown) => shown,
+            Err(_) if self.lives.is_some() && live.is_none() => {
+                // What the live code cannot serve either is no fault of the candidate.
+                self.report.parked(id, snapshot.last_sequence);
+                return Ok(None);
+            }
+            Err(why) => return Err(why),
         };
+        let Some((live, expected)) = live else { return Ok(Some((candidate, None))) };
         self.report.compared.views += 1;
+        let code = Digest(snapshot.code);
         let places = super::diff::diff(&parsed(&expected), &parsed(&view));
         if places.is_empty() {
             self.report.reads.insert(code);
@@ -113,5 +105,32 @@ impl Run<'_> {
         self.report.differs(difference, false);
         self.report.misread_code.insert(code);
         Ok(None)
+    }
+
+    /// The live code's copy of a snapshot and what it shows, where it may and can read it.
+    fn in_live(&self, id: &AggregateId, snapshot: &Snapshot) -> Option<(Copy, Vec<u8>)> {
+        let lives = self.lives.as_ref()?;
+        if lives.activation().reading_of(snapshot) == Reading::Never {
+            return None;
+        }
+        let copy = Copy::restore(lives, id, snapshot.state_schema, &snapshot.state).ok()?.ok()?;
+        let view = copy.view().ok()?;
+        Some((copy, view))
+    }
+
+    /// The candidate's copy of a snapshot and what it shows.
+    fn in_candidate(&self, id: &AggregateId, snapshot: &Snapshot, is_live: bool) -> Result<(Copy, Vec<u8>), String> {
+        const GONE: &str = "its events are no longer complete";
+        let copy = Copy::restore(&self.candidates, id, snapshot.state_schema, &snapshot.state)
+            .map_err(|error| format!("{GONE}, and it fails to read the snapshot: {error}"))?
+            .map_err(|refusal| format!("{GONE}, and it declines the snapshot: {refusal}"))?;
+        let view = copy.view().map_err(|error| format!("its state cannot be shown: {error}"))?;
+        if !is_live && self.candidates.activation().reading_of(snapshot) == Reading::Never {
+            let code = Digest(snapshot.code);
+            return Err(format!(
+                "{GONE}, its snapshot was written by other code ({code}) of the same state schema number, and no live code is there to show that the two mean the same by it"
+            ));
+        }
+        Ok((copy, view))
     }
 }
