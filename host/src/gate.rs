@@ -7,6 +7,8 @@ mod diff;
 mod followed;
 mod incomplete;
 mod report;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
