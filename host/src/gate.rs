@@ -2,14 +2,17 @@
 //! show of them is compared, before the candidate may decide anything. Knows stores and code,
 //! not how either is had, and not what is done with the verdict.
 
+mod commands;
 mod copy;
 mod diff;
 mod followed;
 mod incomplete;
 mod report;
 mod shadow;
+#[cfg(test)]
+mod tests;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,6 +36,9 @@ const PAGE_EVENTS: usize = 2_000;
 const SHORT_LOG_EVENTS: u64 = 200_000;
 /// Aggregates that are read one by one.
 const RECENT_MAX: usize = 200;
+
+/// Aggregates beyond the budget that are told apart, so that each counts once.
+const SKIPPED_MAX: usize = 100_000;
 
 /// How much a gate may take.
 #[derive(Debug, Clone, Copy)]
@@ -90,7 +96,7 @@ impl Gate<'_> {
             report: self.new_report(),
             followed: HashMap::new(),
             again: Vec::new(),
-            skipped: 0,
+            skipped: HashSet::new(),
             gate: &self,
             until: begun + self.budget.time,
         };
@@ -101,6 +107,7 @@ impl Gate<'_> {
         run.replay_again(extent)?;
         run.look_at_aged(extent)?;
         run.locate_differences(extent)?;
+        run.decide_again(extent)?;
         let mut report = run.report;
         report.took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(report.concluded(self.live.as_deref()))
@@ -116,10 +123,13 @@ impl Gate<'_> {
             not_compared: Vec::new(),
             differing: 0,
             differences: Vec::new(),
+            deciding_otherwise: 0,
+            decisions: Vec::new(),
             failing: 0,
             failures: Vec::new(),
             misread: 0,
             misreading: None,
+            misread_code: BTreeSet::new(),
             parked: 0,
             reads: BTreeSet::new(),
             took_ms: 0,
@@ -137,7 +147,7 @@ struct Run<'a> {
     /// Aggregates whose copies were lost through another one's failure.
     again: Vec<AggregateId>,
     /// Aggregates beyond the budget.
-    skipped: usize,
+    skipped: HashSet<AggregateId>,
     until: Instant,
 }
 
@@ -169,7 +179,7 @@ impl Run<'_> {
     fn replay_all(&mut self, extent: Extent) -> Result<(), Unavailable> {
         let mut from = Some(extent.first_sequence.max(1)).filter(|from| *from <= extent.last_sequence);
         while let Some(sequence) = from {
-            let aggregates = self.followed.len() + self.report.compared.aggregates;
+            let aggregates = self.followed.len();
             (self.gate.progress)(Progress { sequence, last_sequence: extent.last_sequence, aggregates });
             if self.is_late() {
                 let left = extent.last_sequence - sequence + 1;
@@ -186,9 +196,10 @@ impl Run<'_> {
             }
             from = next;
         }
-        if self.skipped > 0 {
-            let max = self.gate.budget.aggregates;
-            self.report.not_compared.push(format!("{} aggregates: the gate takes {max}", self.skipped));
+        let (skipped, max) = (self.skipped.len(), self.gate.budget.aggregates);
+        if skipped > 0 {
+            let at_least = if skipped < SKIPPED_MAX { "" } else { "at least " };
+            self.report.not_compared.push(format!("{at_least}{skipped} aggregates: the gate takes {max}"));
         }
         Ok(())
     }
@@ -196,12 +207,13 @@ impl Run<'_> {
     /// One event of the log.
     fn take(&mut self, id: &AggregateId, event: &StoredEvent) -> Result<(), Unavailable> {
         if !self.followed.contains_key(id) {
-            let first = event.origin.as_ref().map_or(1, |origin| origin.version);
             if self.followed.len() >= self.gate.budget.aggregates {
-                self.skipped += usize::from(first == 1);
+                if self.skipped.len() < SKIPPED_MAX {
+                    self.skipped.insert(id.clone());
+                }
                 return Ok(());
             }
-            let Some(followed) = self.begin(id, event)? else { return Ok(()) };
+            let followed = self.begin(id, event)?;
             self.followed.insert(id.clone(), followed);
         }
         let Some(followed) = self.followed.get_mut(id) else { return Ok(()) };
@@ -209,17 +221,17 @@ impl Run<'_> {
             Step::Ok => {}
             Step::Lost => {
                 self.again.push(id.clone());
-                *followed = Followed::ended();
+                std::mem::replace(followed, Followed::ended()).uncount(&mut self.report);
             }
         }
         Ok(())
     }
 
     /// Begins to follow an aggregate at the first event that is left of it.
-    fn begin(&mut self, id: &AggregateId, event: &StoredEvent) -> Result<Option<Followed>, Unavailable> {
+    fn begin(&mut self, id: &AggregateId, event: &StoredEvent) -> Result<Followed, Unavailable> {
         match &event.origin {
-            Ok(origin) if origin.version > 1 => self.begin_from_snapshot(id, origin.version),
-            _ => Ok(Some(Followed::begin(&self.candidates, self.lives.as_ref(), id, &mut self.report))),
+            Ok(origin) if origin.version > 1 => self.begin_from_snapshot(id, origin.version, event.sequence),
+            _ => Ok(Followed::begin(&self.candidates, self.lives.as_ref(), id, &mut self.report)),
         }
     }
 
@@ -232,10 +244,10 @@ impl Run<'_> {
             let Some(last) = events.last() else { break };
             from = last.sequence + 1;
             for event in &events {
-                if followed.is_none() {
-                    followed = self.begin(id, event)?.map(|begun| begun.with_every_version(dense));
-                }
-                let Some(followed) = &mut followed else { break };
+                let followed = match &mut followed {
+                    Some(followed) => followed,
+                    None => followed.insert(self.begin(id, event)?.with_every_version(dense)),
+                };
                 if matches!(followed.step(id, event, &mut self.report), Step::Lost) {
                     self.report.not_compared.push(format!("{id}: another aggregate took its instance down twice"));
                     *followed = Followed::ended();
@@ -252,6 +264,11 @@ impl Run<'_> {
     /// What comes after the last event: views once more, and snapshots.
     fn finish_all(&mut self) {
         for (id, followed) in std::mem::take(&mut self.followed) {
+            if followed.is_lost() {
+                followed.uncount(&mut self.report);
+                self.again.push(id);
+                continue;
+            }
             followed.finish(&id, &self.candidates, self.lives.as_ref(), &mut self.report);
         }
     }

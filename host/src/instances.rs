@@ -95,7 +95,7 @@ impl Instances {
     }
 
     /// Marks the emptiest instance for retirement where there are too many: its remaining
-    /// aggregates move on, the idle ones at once, the others at their next command.
+    /// aggregates move on, the idle ones at once, the others when they are done.
     fn retire_emptiest(&self) {
         let mut all = self.all.borrow_mut();
         all.retain(|instance| instance.strong_count() > 0);

@@ -19,6 +19,9 @@ pub mod snapshot;
 
 pub mod store;
 
+#[cfg(test)]
+mod testing;
+
 pub mod activation;
 mod instances;
 pub mod witness;

@@ -123,10 +123,14 @@ impl Orders {
         self.all(|heard| Order::Activate(Arc::clone(activation), heard)).await;
     }
 
-    /// The aggregates that were used last, the latest first, at most `limit`.
+    /// The aggregates that were used last, at most `limit`: the latest of each shard, then the
+    /// one before it of each, and so on.
     pub async fn recent(&self, limit: usize) -> Vec<AggregateId> {
-        let share = limit.div_ceil(self.0.len().max(1));
-        self.all(|told| Order::Recent(share, told)).await.into_iter().flatten().collect()
+        let told = self.all(|told| Order::Recent(limit, told)).await;
+        let mut ranked: Vec<(usize, AggregateId)> =
+            told.into_iter().flat_map(|ids| ids.into_iter().enumerate()).collect();
+        ranked.sort_by_key(|(rank, _)| *rank);
+        ranked.into_iter().take(limit).map(|(_, id)| id).collect()
     }
 
     /// Asks every shard; one that has ended has nothing to say.
@@ -317,8 +321,11 @@ impl Shard {
             running.push(Box::pin(work(Rc::clone(&self.pipeline), id, live, job)));
         } else {
             self.busy.remove(&id);
-            if let Some(live) = live {
-                self.idle.insert(id, live);
+            match live {
+                // Its instance was to end while it was at work, so no sweep has seen it.
+                Some(live) if live.is_homeless() => self.evict(id, Some(live), running),
+                Some(live) => drop(self.idle.insert(id, live)),
+                None => {}
             }
         }
         self.sweep(running);

@@ -27,6 +27,15 @@ pub(super) struct Followed {
     last: Last,
     compared_at: u64,
     every_version: bool,
+    /// What the report counts of it.
+    counted: Counted,
+}
+
+/// How much of an aggregate was compared.
+#[derive(Clone, Copy)]
+struct Counted {
+    events: u64,
+    views: u64,
 }
 
 /// The event that was applied last.
@@ -64,7 +73,9 @@ impl Followed {
 
     /// An aggregate that both codes have at this version.
     pub(super) fn of(candidate: Option<Copy>, live: Option<Copy>, version: u64) -> Self {
-        Self { candidate, live, version, last: Last::default(), compared_at: version, every_version: false }
+        // Two that come from a snapshot have shown what they make of it.
+        let counted = Counted { events: 0, views: u64::from(version > 0 && live.is_some()) };
+        Self { candidate, live, version, last: Last::default(), compared_at: version, every_version: false, counted }
     }
 
     /// Nothing that is followed any more.
@@ -75,6 +86,19 @@ impl Followed {
     /// The same, with every version looked at.
     pub(super) fn with_every_version(self, every_version: bool) -> Self {
         Self { every_version, ..self }
+    }
+
+    /// Whether a copy was lost to the failure of another aggregate, so that it is to be begun anew.
+    pub(super) fn is_lost(&self) -> bool {
+        self.candidate
+            .as_ref()
+            .is_some_and(|candidate| candidate.is_lost() || self.live.as_ref().is_some_and(Copy::is_lost))
+    }
+
+    /// Takes out of the report what was counted of it.
+    pub(super) fn uncount(self, report: &mut Report) {
+        report.compared.events -= self.counted.events;
+        report.compared.views -= self.counted.views;
     }
 
     /// Applies an event to both.
@@ -117,6 +141,7 @@ impl Followed {
             Some(Ok(())) | None => {}
         }
         report.compared.events += 1;
+        self.counted.events += 1;
         if self.every_version || self.version <= DENSE_VERSIONS || self.version.is_multiple_of(STRIDE) {
             self.compare(id, report);
         }
@@ -137,6 +162,7 @@ impl Followed {
         };
         let Some(Ok(expected)) = self.live.as_ref().map(Copy::view) else { return };
         report.compared.views += 1;
+        self.counted.views += 1;
         let before = std::mem::replace(&mut self.compared_at, self.version);
         if shown == expected {
             return;

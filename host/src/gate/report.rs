@@ -33,6 +33,10 @@ pub struct Report {
     pub differing: usize,
     /// The first of them.
     pub differences: Vec<Difference>,
+    /// How many recorded commands the candidate decides otherwise, which refuses nothing.
+    pub deciding_otherwise: usize,
+    /// The first of them.
+    pub decisions: Vec<Difference>,
     /// How many aggregates the candidate cannot bring up to date.
     pub failing: usize,
     /// The first of them.
@@ -42,6 +46,9 @@ pub struct Report {
     /// The first of them.
     #[serde(skip)]
     pub(super) misreading: Option<Difference>,
+    /// Code of which it takes some snapshot for another state, whatever it makes of others.
+    #[serde(skip)]
+    pub(super) misread_code: BTreeSet<Digest>,
     /// How many aggregates are parked whatever code is live.
     pub parked: usize,
     /// Code whose snapshots the candidate was seen to read as the state that the events give.
@@ -181,6 +188,14 @@ impl Report {
         }
     }
 
+    /// Notes a recorded command that the candidate decides otherwise.
+    pub(super) fn decides_otherwise(&mut self, difference: Difference) {
+        self.deciding_otherwise += 1;
+        if self.decisions.len() < SHOWN_MAX {
+            self.decisions.push(difference);
+        }
+    }
+
     /// Notes a snapshot of the live code that the candidate takes for another state.
     pub(super) fn misreads(&mut self, difference: Difference) {
         self.misread += 1;
@@ -212,11 +227,16 @@ impl Report {
     pub(super) fn concluded(mut self, live: Option<&Activation>) -> Self {
         let Compared { live_snapshots, declined_snapshots, .. } = self.compared;
         if let Some(live) = live {
-            if live_snapshots > 0 && declined_snapshots == 0 && self.misread == 0 && self.failing == 0 {
+            if live_snapshots > 0 && declined_snapshots == 0 && self.failing == 0 {
                 self.reads.insert(live.digest());
+            }
+            // Where states differ, the live code's is another one than the events give the candidate.
+            if self.misread + self.differing > 0 {
+                self.misread_code.insert(live.digest());
             }
             self.judge_misreading(live.description().state_schema);
         }
+        self.reads.retain(|code| !self.misread_code.contains(code));
         if self.parked > 1 {
             self.not_compared.push(format!("{} aggregates are parked in all", self.parked));
         }
@@ -288,16 +308,19 @@ impl fmt::Display for Report {
         let compared = &self.compared;
         writeln!(
             f,
-            "compared   {} aggregates, {} events, {} views, {} own snapshots read back, {} of the live code read and {} declined, {} commands decided again, in {} ms",
+            "compared   {} aggregates, {} events, {} views, {} own snapshots read back, {} of the live code read and {} declined, in {} ms",
             compared.aggregates,
             compared.events,
             compared.views,
             compared.own_snapshots,
             compared.live_snapshots,
             compared.declined_snapshots,
-            compared.commands,
             self.took_ms
         )?;
+        match compared.commands {
+            0 => writeln!(f, "commands   none decided again: the stream keeps none that bear an id")?,
+            some => writeln!(f, "commands   {some} decided again, {} otherwise", self.deciding_otherwise)?,
+        }
         for what in &self.not_compared {
             writeln!(f, "not        {what}")?;
         }
@@ -311,21 +334,37 @@ impl fmt::Display for Report {
         }
         rest(f, self.failing, self.failures.len(), "fail")?;
         for difference in &self.differences {
-            writeln!(
+            write!(f, "{difference}")?;
+        }
+        rest(f, self.differing, self.differences.len(), "differ")?;
+        for decision in &self.decisions {
+            write!(f, "{decision}")?;
+        }
+        rest(f, self.deciding_otherwise, self.decisions.len(), "have commands that are decided otherwise")
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { aggregate, version, event, sequence, of, places, .. } = self;
+        match *of {
+            "decision" => writeln!(
                 f,
-                "\n  {} parts at version {} (event `{}`, sequence {}), {}:",
-                difference.aggregate, difference.version, difference.event, difference.sequence, difference.of
-            )?;
-            for place in &difference.places {
-                let path = if place.path.is_empty() { "/" } else { &place.path };
-                writeln!(f, "    {path}")?;
-                let sides = [("-", &place.live), ("+", &place.candidate)];
-                for (sign, value) in sides.into_iter().filter_map(|(sign, value)| Some((sign, value.as_ref()?))) {
-                    writeln!(f, "    {sign} {value}")?;
-                }
+                "\n  {aggregate} decides otherwise on `{event}` at version {version} (sequence {sequence}):"
+            )?,
+            of => {
+                writeln!(f, "\n  {aggregate} parts at version {version} (event `{event}`, sequence {sequence}), {of}:")?
             }
         }
-        rest(f, self.differing, self.differences.len(), "differ")
+        for place in places {
+            let path = if place.path.is_empty() { "/" } else { &place.path };
+            writeln!(f, "    {path}")?;
+            let sides = [("-", &place.live), ("+", &place.candidate)];
+            for (sign, value) in sides.into_iter().filter_map(|(sign, value)| Some((sign, value.as_ref()?))) {
+                writeln!(f, "    {sign} {value}")?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use super::live::Live;
 use super::pipeline::Pipeline;
 use crate::activation::Reading;
-use crate::domain::{Author, Digest, DomainEvent};
+use crate::domain::{Author, Digest, DomainEvent, PluginError};
 use crate::event::StoredEvent;
 use crate::message::{Code, Failure};
 use crate::name::AggregateId;
@@ -218,6 +218,8 @@ impl Pipeline {
             let understood = match evolved {
                 Ok(Ok(())) => live.view().map(drop).map_err(|error| error.to_string()),
                 Ok(Err(error)) => Err(error.to_string()),
+                // Another aggregate's doing, which says nothing of these events.
+                Err(lost @ PluginError::InstanceLost) => return Err(failed(id, lost)),
                 Err(error) => Err(error.to_string()),
             };
             if let Err(why) = understood {
@@ -342,7 +344,7 @@ pub(super) fn unavailable(id: &AggregateId, error: crate::store::Unavailable) ->
 }
 
 /// The plugin failed, or what it shared its instance with.
-pub(super) fn failed(id: &AggregateId, error: crate::domain::PluginError) -> Failure {
-    let mendable = matches!(error, crate::domain::PluginError::InstanceLost);
+pub(super) fn failed(id: &AggregateId, error: PluginError) -> Failure {
+    let mendable = matches!(error, PluginError::InstanceLost);
     Failure { mendable, ..Failure::new(Code::PluginFailed, error.to_string()).about(id) }
 }

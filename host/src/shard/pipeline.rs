@@ -147,10 +147,14 @@ impl Pipeline {
 
     /// The aggregate, loaded where it is not live; and whether the leader was just asked.
     pub(super) async fn ready(&self, live: Option<Live>, id: &AggregateId) -> Result<(Live, bool), Failure> {
-        if let Some(mut live) = live
-            && (live.is_usable() || self.moves_on(&mut live, id))
-        {
-            return Ok((live, false));
+        if let Some(mut live) = live {
+            if live.is_usable() || self.moves_on(&mut live, id) {
+                return Ok((live, false));
+            }
+            // It leaves memory here, and where events have aged nobody else has all of its state.
+            if live.is_sound() && live.is_unsaved() {
+                self.save_or_warn(id, &mut live).await;
+            }
         }
         Ok((self.load(id).await?, true))
     }

@@ -4,16 +4,17 @@
 
 mod ageing;
 mod collisions;
-mod counter;
 mod duplicates;
 mod forged_events;
 mod fresh_answers;
 mod history;
 mod instances;
 mod limits;
+mod newer_events;
 mod plugin_failures;
+mod probation;
 mod queries;
 mod served;
-mod shelf;
 mod snapshots;
+mod swaps;
 mod time;

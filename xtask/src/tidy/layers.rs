@@ -34,6 +34,7 @@ const LAYERS: &[Layer] = &[
         siblings: Together,
     },
     Layer { name: "stores", modules: &["store"], siblings: Together },
+    Layer { name: "what tests share", modules: &["testing"], siblings: Together },
     Layer { name: "live code", modules: &["activation", "instances", "witness"], siblings: Together },
     Layer { name: "live aggregates and the gate", modules: &["shard", "gate"], siblings: Apart },
     Layer { name: "the connection", modules: &["nats"], siblings: Together },
@@ -137,7 +138,7 @@ mod tests {
     fn downwards_is_found() {
         assert_eq!(
             messages("host/src/store/memory.rs", "use crate::shard::Shard;"),
-            ["imports `crate::shard::Shard`, but \"live aggregates\" lies below \"stores\""]
+            ["imports `crate::shard::Shard`, but \"live aggregates and the gate\" lies below \"stores\""]
         );
         assert_eq!(messages("host/src/store.rs", "use crate::store::jetstream::X;").len(), 1);
     }

@@ -3,9 +3,9 @@
 
 use serde_json::json;
 
-use super::counter::event;
 use super::served::{World, id};
 use crate::store::memory::events::Fault;
+use crate::testing::counter::event;
 
 fn other_writer_adds(n: u64) -> Fault {
     Fault::OtherWriterFirst(event("added", &json!({ "n": n })))

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::counter::Counter;
 use super::served::{Answer, Host, World};
 use crate::message::Command;
+use crate::testing::counter::Counter;
 
 fn versions(page: &Answer) -> Vec<u64> {
     let events = page["events"].as_array().expect("events");

@@ -3,8 +3,8 @@
 
 use std::sync::atomic::Ordering;
 
-use super::counter::Counter;
 use super::served::World;
+use crate::testing::counter::Counter;
 
 /// As many as an instance takes in over its life.
 const AGGREGATES_PER_INSTANCE: usize = 256;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::counter::Counter;
 use super::served::World;
+use crate::testing::counter::Counter;
 
 #[test]
 fn an_aggregate_without_events_leaves_nothing_in_memory() {

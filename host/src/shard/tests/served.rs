@@ -7,18 +7,20 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::executor::block_on;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::counter::{Counter, Seen, name_of};
-use super::shelf::Shelf;
 use crate::activation::Activation;
 use crate::clock::Clock;
+use crate::domain::Digest;
 use crate::message::{Command, Failure, Query, Reply, Request};
 use crate::metrics::Metrics;
 use crate::name::AggregateId;
-use crate::shard::{Job, Responder, Service, ShardThread, Shards};
+use crate::shard::{Job, Orders, Responder, Service, ShardThread, Shards};
 use crate::store::memory::events::MemoryEvents;
+use crate::testing::counter::{Counter, Seen, name_of};
+use crate::testing::shelf::Shelf;
 
 /// How long a reply may take before the test fails: far longer than any should.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -58,9 +60,29 @@ impl World {
     /// A host of this code with other settings.
     pub(super) fn host_with(&self, counter: Counter, settings: impl FnOnce(&mut Service)) -> Host {
         let seen = Arc::clone(&counter.seen);
-        let mut service = Service {
+        let mut service = self.service(Activation::new(Arc::new(counter), 1, BTreeSet::new()));
+        settings(&mut service);
+        self.host_of(vec![service], seen)
+    }
+
+    /// A host of this code under this activation number.
+    pub(super) fn host_at(&self, number: u64, counter: Counter) -> Host {
+        let seen = Arc::clone(&counter.seen);
+        self.host_of(vec![self.service(Activation::new(Arc::new(counter), number, BTreeSet::new()))], seen)
+    }
+
+    /// A host that runs the counter's first version on several threads.
+    pub(super) fn host_of_shards(&self, shards: usize) -> Host {
+        let counter = Counter::new();
+        let seen = Arc::clone(&counter.seen);
+        let service = self.service(Activation::new(Arc::new(counter), 1, BTreeSet::new()));
+        self.host_of(vec![service; shards], seen)
+    }
+
+    fn service(&self, activation: Activation) -> Service {
+        Service {
             domain: name_of("counter"),
-            activation: Arc::new(Activation::new(Arc::new(counter), 1, BTreeSet::new())),
+            activation: Arc::new(activation),
             succession: None,
             events: Arc::new(self.events.clone()),
             snapshots: Arc::new(self.snapshots.clone()),
@@ -70,11 +92,13 @@ impl World {
             cache_capacity: 10_000,
             reply_bytes_max: Arc::new(|| 1 << 20),
             last_words: Arc::new(|| Box::pin(std::future::ready(()))),
-        };
-        settings(&mut service);
-        let metrics = Arc::clone(&service.metrics);
-        let thread = ShardThread::start("test").expect("a thread");
-        let shards = Shards::serve(vec![(thread, service)]);
+        }
+    }
+
+    fn host_of(&self, services: Vec<Service>, seen: Arc<Seen>) -> Host {
+        let metrics = Arc::clone(&services[0].metrics);
+        let threads = services.iter().map(|_| ShardThread::start("test").expect("a thread"));
+        let shards = Shards::serve(threads.zip(services.iter().cloned()).collect());
         Host { shards: Some(shards), metrics, seen, commands: Arc::clone(&self.commands) }
     }
 }
@@ -147,6 +171,17 @@ impl Host {
         let shards = self.shards.as_ref().expect("it runs");
         shards.submit(job).map_err(|undelivered| undelivered.failure)?;
         Ok(Pending(reply))
+    }
+
+    /// The way to tell its shards something beside requests.
+    pub(super) fn orders(&self) -> Orders {
+        self.shards.as_ref().expect("it runs").orders()
+    }
+
+    /// Lets other code decide from now on, which may take the state of `proven` code for its own.
+    pub(super) fn activate(&self, counter: Counter, number: u64, proven: &[Digest]) {
+        let proven = proven.iter().copied().collect();
+        block_on(self.orders().activate(&Arc::new(Activation::new(Arc::new(counter), number, proven))));
     }
 
     /// Stops as on SIGTERM.

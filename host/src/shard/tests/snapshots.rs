@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering;
 
 use uuid::Uuid;
 
-use super::counter::Counter;
 use super::served::{Host, World, id};
 use crate::activation::Activation;
 use crate::domain::Generation;
+use crate::testing::counter::{Counter, Reads};
 
 /// A world in which counter `c` has two events and a snapshot of them.
 fn world_with_snapshot() -> World {
@@ -140,6 +140,49 @@ fn a_snapshot_that_no_code_reads_is_unavailable_where_events_have_aged() {
     assert!(message.contains("does not read the snapshot"), "{message}");
     host.send("c", "add", 1).error("unavailable");
     assert_eq!(world.events.of(&id("c")).len(), 1);
+}
+
+#[test]
+fn a_snapshot_of_another_state_schema_is_offered() {
+    for complete in [true, false] {
+        let world = world_with_snapshot();
+        if !complete {
+            world.events.remove_through(1);
+        }
+        let newer = Counter::of_code("counter 2", 2).with(|quirks| quirks.other_schemas = true);
+        let host = world.host_with(newer, |_| {});
+        assert_eq!(host.state("c").ok(2).count(), 3);
+        assert_eq!((host.metrics.replays.get(), host.seen.restored.load(Ordering::SeqCst)), (0, 1));
+        host.send("c", "add", 1).ok(3);
+    }
+}
+
+#[test]
+fn a_snapshot_that_the_code_declines_is_replaced_by_replay_while_the_events_are_there() {
+    // By the number of its state schema, and by itself though a gate has proven its code.
+    let other_schema = Counter::of_code("counter 2", 2);
+    let declining = Counter::of_code("counter 2", 1).with(|quirks| quirks.other_states = Reads::Not);
+    for counter in [other_schema, declining] {
+        let world = world_with_snapshot();
+        let host = world.host_with(Counter::new(), |service| {
+            service.activation = Arc::new(Activation::new(Arc::new(counter), 2, [Counter::new().digest()].into()));
+        });
+        assert_eq!(host.state("c").ok(2).count(), 3);
+        assert_eq!(host.metrics.replays.get(), 1);
+    }
+}
+
+#[test]
+fn a_snapshot_of_other_code_is_not_believed_either_where_all_events_have_aged() {
+    let world = world_with_snapshot();
+    world.events.set_age_max(std::time::Duration::ZERO);
+    world.events.remove_through(2);
+    let host = world.host_with(Counter::of_code("counter 2", 1), |_| {});
+    let message = host.state("c").error("unavailable");
+    assert!(message.contains("written by other code"), "{message}");
+    host.send("c", "add", 1).error("unavailable");
+    assert_eq!(world.events.of(&id("c")).len(), 0);
+    assert_eq!(world.host().state("c").ok(2).count(), 3, "the code that wrote it goes on");
 }
 
 #[test]

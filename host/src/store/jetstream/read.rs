@@ -98,9 +98,10 @@ impl Raw {
     }
 
     fn into_command(self) -> RecordedCommand {
-        let headers = self.headers.iter().filter_map(|(name, values)| {
-            Some((name.to_string(), values.first()?.as_str().to_owned()))
-        });
+        let headers = self
+            .headers
+            .iter()
+            .filter_map(|(name, values)| Some((name.to_string(), values.first()?.as_str().to_owned())));
         RecordedCommand { subject: self.subject, headers: headers.collect(), payload: self.payload }
     }
 }

@@ -95,6 +95,11 @@ impl MemoryEvents {
         self.lock().events.retain(|(_, event)| event.sequence > sequence);
     }
 
+    /// Lets messages that are no events of the domain take so many positions.
+    pub(crate) fn pass(&self, positions: u64) {
+        self.lock().last_sequence += positions;
+    }
+
     /// Makes it the log it was when `sequence` was its last, as a restored backup is.
     pub(crate) fn restore_to(&self, sequence: u64) {
         let mut log = self.lock();

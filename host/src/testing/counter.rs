@@ -17,35 +17,69 @@ const VERBS: [&str; 7] = ["add", "add_many", "remove", "reach", "stamp", "spoil"
 const EVENTS: [&str; 4] = ["added", "removed", "stamped", "spoiled"];
 
 /// One version of the counter's code.
-pub(super) struct Counter {
+pub(crate) struct Counter {
     description: Description,
-    digest: Digest,
-    pub(super) seen: Arc<Seen>,
+    code: String,
+    quirks: Quirks,
+    pub(crate) seen: Arc<Seen>,
+}
+
+/// What sets a version apart from the first one.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Quirks {
+    /// An `added` of so many counts one more.
+    pub(crate) miscounts: Option<u64>,
+    /// An `added` of so many cannot be applied.
+    pub(crate) refuses: Option<u64>,
+    /// An `added` of so many traps.
+    pub(crate) traps: Option<u64>,
+    /// A `spoiled` can be applied.
+    pub(crate) knows_spoiled: bool,
+    /// How it reads states that it wrote itself.
+    pub(crate) own_states: Reads,
+    /// How it reads those of other code.
+    pub(crate) other_states: Reads,
+    /// Whether it reads those of other state schemas at all.
+    pub(crate) other_schemas: bool,
+}
+
+/// How code reads a state.
+#[derive(Clone, Copy, Default)]
+pub(crate) enum Reads {
+    #[default]
+    Rightly,
+    /// It declines.
+    Not,
+    /// As one more.
+    Wrongly,
+    /// It traps.
+    Trapping,
 }
 
 /// What was asked of the counter, over all its instances.
 #[derive(Default)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// Aggregates in the memory of instances.
-    pub(super) live: AtomicUsize,
+    pub(crate) live: AtomicUsize,
     /// Instances that were started.
-    pub(super) instances: AtomicUsize,
+    pub(crate) instances: AtomicUsize,
     /// Instances that were not let go.
-    pub(super) live_instances: AtomicUsize,
+    pub(crate) live_instances: AtomicUsize,
     /// Decisions.
-    pub(super) decisions: AtomicUsize,
+    pub(crate) decisions: AtomicUsize,
     /// Snapshots that were read.
-    pub(super) restored: AtomicUsize,
+    pub(crate) restored: AtomicUsize,
 }
 
 impl Counter {
     /// Its first version.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::of_code("counter 1", 1)
     }
 
-    /// A version of other code; it reads the snapshots of its own state schema and of none other.
-    pub(super) fn of_code(code: &str, state_schema: u32) -> Self {
+    /// A version of other code, which does the same as the first; it reads the states of its own
+    /// state schema and of none other.
+    pub(crate) fn of_code(code: &str, state_schema: u32) -> Self {
         let types = |names: &[&str]| -> Vec<MessageType> {
             let of = |name: &&str| MessageType { name: name_of(name), description: String::new(), schema: json!({}) };
             names.iter().map(of).collect()
@@ -59,7 +93,13 @@ impl Counter {
             commands: types(&VERBS),
             events: types(&EVENTS),
         };
-        Self { description, digest: Digest::of(code.as_bytes()), seen: Arc::default() }
+        Self { description, code: code.to_owned(), quirks: Quirks::default(), seen: Arc::default() }
+    }
+
+    /// The same with quirks.
+    pub(crate) fn with(mut self, quirks: impl FnOnce(&mut Quirks)) -> Self {
+        quirks(&mut self.quirks);
+        self
     }
 }
 
@@ -69,14 +109,20 @@ impl Generation for Counter {
     }
 
     fn digest(&self) -> Digest {
-        self.digest
+        Digest::of(self.code.as_bytes())
     }
 
     fn instantiate(&self) -> Result<Box<dyn Instance>, PluginError> {
         self.seen.instances.fetch_add(1, Ordering::SeqCst);
         self.seen.live_instances.fetch_add(1, Ordering::SeqCst);
-        let state_schema = self.description.state_schema;
-        Ok(Box::new(Running { counts: HashMap::new(), next: 0, state_schema, seen: Arc::clone(&self.seen) }))
+        Ok(Box::new(Running {
+            counts: HashMap::new(),
+            next: 0,
+            state_schema: self.description.state_schema,
+            code: self.code.clone(),
+            quirks: self.quirks,
+            seen: Arc::clone(&self.seen),
+        }))
     }
 }
 
@@ -84,6 +130,8 @@ struct Running {
     counts: HashMap<u32, u64>,
     next: u32,
     state_schema: u32,
+    code: String,
+    quirks: Quirks,
     seen: Arc<Seen>,
 }
 
@@ -111,11 +159,18 @@ impl Instance for Running {
         state_schema: u32,
         state: &[u8],
     ) -> Result<Result<Handle, String>, PluginError> {
-        if state_schema != self.state_schema {
+        if state_schema != self.state_schema && !self.quirks.other_schemas {
             return Ok(Err(format!("schema {state_schema} is foreign")));
         }
+        let (code, count) = std::str::from_utf8(state).expect("text").split_once('=').expect("code and count");
+        let count = count.parse::<u64>().expect("a count");
+        let count = match if code == self.code { self.quirks.own_states } else { self.quirks.other_states } {
+            Reads::Rightly => count,
+            Reads::Wrongly => count + 1,
+            Reads::Not => return Ok(Err(format!("a state of {code} is foreign"))),
+            Reads::Trapping => return Err(PluginError::Trapped("by a state".into())),
+        };
         self.seen.restored.fetch_add(1, Ordering::SeqCst);
-        let count = serde_json::from_slice(state).expect("a count");
         Ok(Ok(self.admit(count)))
     }
 
@@ -152,10 +207,17 @@ impl Instance for Running {
             let payload: Value = serde_json::from_slice(&event.payload).expect("JSON");
             let n = payload["n"].as_u64().unwrap_or_default();
             let count = self.count(aggregate);
+            let quirks = &self.quirks;
             let count = match event.name.as_str() {
+                "added" if quirks.miscounts == Some(n) => count + n + 1,
+                "added" if quirks.refuses == Some(n) => {
+                    return Ok(Err(EvolveError { index, message: format!("{n} cannot be added") }));
+                }
+                "added" if quirks.traps == Some(n) => return Err(PluginError::Trapped("by an event".into())),
                 "added" => count + n,
                 "removed" => count - n,
                 "stamped" => count,
+                "spoiled" if quirks.knows_spoiled => count,
                 other => return Ok(Err(EvolveError { index, message: format!("`{other}` cannot be applied") })),
             };
             // Event by event, so that those before one that fails have their effect.
@@ -165,7 +227,7 @@ impl Instance for Running {
     }
 
     fn snapshot(&mut self, aggregate: Handle) -> Result<Vec<u8>, PluginError> {
-        Ok(self.count(aggregate).to_string().into_bytes())
+        Ok(format!("{}={}", self.code, self.count(aggregate)).into_bytes())
     }
 
     fn view(&mut self, aggregate: Handle) -> Result<Vec<u8>, PluginError> {
@@ -187,10 +249,10 @@ impl Drop for Running {
 }
 
 /// An event of the domain.
-pub(super) fn event(name: &str, payload: &Value) -> DomainEvent {
+pub(crate) fn event(name: &str, payload: &Value) -> DomainEvent {
     DomainEvent { name: name_of(name), payload: payload.to_string().into() }
 }
 
-pub(super) fn name_of(name: &str) -> Name {
+pub(crate) fn name_of(name: &str) -> Name {
     Name::new(name).expect("a name")
 }

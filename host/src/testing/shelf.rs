@@ -14,7 +14,7 @@ use crate::store::{CodeRecord, Found, Saved, SnapshotStore, Unavailable};
 
 /// The snapshots of one domain. A clone is the same shelf.
 #[derive(Clone, Default)]
-pub(super) struct Shelf(Arc<Mutex<Kept>>);
+pub(crate) struct Shelf(Arc<Mutex<Kept>>);
 
 #[derive(Default)]
 struct Kept {
@@ -28,22 +28,22 @@ struct Kept {
 
 impl Shelf {
     /// Whether snapshots can be read.
-    pub(super) fn set_unreadable(&self, unreadable: bool) {
+    pub(crate) fn set_unreadable(&self, unreadable: bool) {
         self.lock().unreadable = unreadable;
     }
 
     /// Whether snapshots are refused: a host that ends now leaves none, as one that is killed.
-    pub(super) fn set_refusing(&self, refusing: bool) {
+    pub(crate) fn set_refusing(&self, refusing: bool) {
         self.lock().refusing = refusing;
     }
 
     /// Whatever is looked for is found damaged, with this revision, until it is saved anew.
-    pub(super) fn damage(&self, revision: u64) {
+    pub(crate) fn damage(&self, revision: u64) {
         self.lock().damaged = Some(revision);
     }
 
     /// The snapshot of an aggregate.
-    pub(super) fn of(&self, id: &AggregateId) -> Option<Snapshot> {
+    pub(crate) fn of(&self, id: &AggregateId) -> Option<Snapshot> {
         match block_on(self.lock().snapshots.load(id)).expect("memory answers") {
             Found::Snapshot { snapshot, .. } => Some(*snapshot),
             Found::Nothing | Found::Damaged { .. } => None,
@@ -51,13 +51,13 @@ impl Shelf {
     }
 
     /// Puts a snapshot in the place of the one that stands.
-    pub(super) fn replace(&self, id: &AggregateId, snapshot: Snapshot) {
+    pub(crate) fn replace(&self, id: &AggregateId, snapshot: Snapshot) {
         let mut kept = self.lock();
         kept.snapshots = MemorySnapshots::default();
         block_on(kept.snapshots.save(id, snapshot, 0)).expect("memory takes it");
     }
 
-    pub(super) fn revisions_seen(&self) -> Vec<u64> {
+    pub(crate) fn revisions_seen(&self) -> Vec<u64> {
         self.lock().revisions_seen.clone()
     }
 
