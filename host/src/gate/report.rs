@@ -48,7 +48,7 @@ pub struct Report {
     pub(super) misreading: Option<Difference>,
     /// Code of which it takes some snapshot for another state, whatever it makes of others.
     #[serde(skip)]
-    pub(super) misread_code: BTreeSet<Digest>,
+    pub misread_code: BTreeSet<Digest>,
     /// How many aggregates are parked whatever code is live.
     pub parked: usize,
     /// Code whose snapshots the candidate was seen to read as the state that the events give.

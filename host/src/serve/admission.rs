@@ -134,7 +134,7 @@ impl Loader {
         let newest = ground.newest_author().await;
         let number =
             candidate.number.unwrap_or_else(|| next_number(served.live.number(), newest, &*candidate.generation));
-        record.reads.extend(report.iter().flat_map(|report| &report.reads));
+        learn(&mut record, report.as_ref());
         record.denied = None;
         let activation = self.activation(&candidate, number, &record);
         self.note(domain, &candidate, record).await;
@@ -207,7 +207,7 @@ impl Loader {
             }
         };
         judged?;
-        record.reads.extend(report.iter().flat_map(|report| &report.reads));
+        learn(&mut record, report.as_ref());
         record.denied = None;
         let number = candidate.number.unwrap_or_else(|| next_number(0, newest, &*candidate.generation));
         let activation = self.activation(&candidate, number, &record);
@@ -359,6 +359,13 @@ impl Loader {
             failed: Arc::clone(&self.probation_failed),
         }))
     }
+}
+
+/// Notes whose snapshots a gate has seen the code read rightly, and whose not.
+fn learn(record: &mut CodeRecord, report: Option<&Report>) {
+    let Some(report) = report else { return };
+    record.reads.extend(&report.reads);
+    record.reads.retain(|code| !report.misread_code.contains(code));
 }
 
 /// The number of code that goes live: above all that the log and this host have seen, or that of

@@ -185,7 +185,12 @@ impl Live {
         }
         let stored = std::mem::take(&mut self.stored);
         let applied = match self.evolve(&stored) {
-            Ok(evolved) => evolved.map_err(|error| error.to_string()),
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                // No call failed, and yet the plugin has: it decided what it cannot apply.
+                self.activation().failed(&PluginError::ContractBroken(error.to_string()));
+                Err(error.to_string())
+            }
             Err(error) => Err(error.to_string()),
         };
         self.doubtful |= applied.is_err();

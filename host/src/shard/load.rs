@@ -44,6 +44,13 @@ impl Pipeline {
             // Another host may have appended and saved between the two reads.
             head = self.events.head(id).await.map_err(|e| unavailable(id, e))?;
         }
+        if let Some(newer) = head.and_then(|head| head.activation)
+            && self.succession.is_some()
+            && newer > self.instances.activation().number()
+        {
+            // A snapshot may cover all of it, so that no event would show whose it is.
+            return Err(self.outdated(id, newer));
+        }
         let mut live = match (snapshot, head) {
             (None, None) => Live::create(&self.instances, id).map_err(|e| failed(id, e))?,
             (None, Some(head)) => self.replay(id, head).await?,
@@ -211,7 +218,7 @@ impl Pipeline {
         if let Some(author) = foreign
             && self.succession.is_some()
         {
-            return Err(self.outdated(id, live, author));
+            return Err(self.outdated(id, author.activation));
         }
         let evolved = live.evolve(&facts);
         if let Some(author) = foreign {
@@ -243,11 +250,10 @@ impl Pipeline {
 
     /// The aggregate has events of code that went live after this host's: old code never serves
     /// what new code has written, so the host goes on to it first.
-    fn outdated(&self, id: &AggregateId, live: &Live, author: &Author) -> Failure {
-        let (newer, own) = (author.activation, live.activation().number());
+    fn outdated(&self, id: &AggregateId, newer: u64) -> Failure {
+        let own = self.instances.activation().number();
         let message = format!(
-            "this aggregate has events of activation {newer} ({}), and this host serves activation {own}: send the request again, this host is to follow",
-            author.plugin
+            "this aggregate has events of activation {newer}, and this host serves activation {own}: send the request again, this host is to follow"
         );
         Failure { awaits: NonZeroU64::new(newer), ..Failure::new(Code::Unavailable, message).about(id) }
     }

@@ -166,17 +166,19 @@ fn where_every_host_has_its_own_plugins_newer_events_are_served_as_far_as_they_a
     assert_eq!(last_activation(&world, "c"), Some(1));
     assert_eq!((behind.state("c").ok(3).count(), ahead.state("c").ok(3).count()), (7, 7));
 
-    ahead.send("c", "spoil", 0).ok(4);
+    // One that is understood, and one that is not behind it.
+    ahead.send("c", "add", 2).ok(4);
+    ahead.send("c", "spoil", 0).ok(5);
     for answer in [behind.send("c", "add", 1), behind.state("c")] {
         let message = is_for_later(answer);
         assert!(message.contains("`spoiled` cannot be applied"), "{message}");
         assert!(message.contains(&newer().digest().to_string()), "{message}");
     }
     is_for_later(world.host().state("c"));
-    assert_eq!(world.events.of(&id("c")).len(), 4, "nothing is stored behind them");
+    assert_eq!(world.events.of(&id("c")).len(), 5, "nothing is stored behind them");
     behind.send("other", "add", 1).ok(1);
-    behind.activate(newer(), 2, &[]);
-    assert_eq!(behind.state("c").ok(4).count(), 7);
+    behind.activate(newer(), 2, &[Counter::new().digest()]);
+    assert_eq!(behind.state("c").ok(5).count(), 9, "what was applied in part is not carried over");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use super::served::{Host, World};
 use crate::activation::{Activation, Probation};
+use crate::domain::PluginError;
 use crate::testing::counter::Counter;
 
 /// A host whose code may fail so often within this time, and who is told of more.
@@ -54,6 +55,8 @@ fn a_lost_instance_is_one_failure_however_many_aggregates_were_in_it() {
         host.send(&format!("c{n}"), "add", 1).ok(2);
     }
     assert_eq!((activation.failures(), is_told(&failed)), (1, false));
+    activation.failed(&PluginError::InstanceLost);
+    assert_eq!(activation.failures(), 1);
 }
 
 #[test]

@@ -91,10 +91,11 @@ fn live_aggregates_carry_over_without_a_read_of_the_log_where_that_is_proven() {
     world.snapshots.set_unreadable(true);
     for n in 0..10 {
         host.send(&format!("c{n}"), "add", 1).ok(if n == 0 { 3 } else { 2 });
+        assert_eq!(host.live(), 9 - n as usize, "what carried over is let go by the code before");
     }
     world.events.set_down(false);
     assert_eq!(seen.restored.load(Ordering::SeqCst), 10);
-    assert_eq!((host.metrics.replays.get(), host.live()), (0, 0), "none is left behind");
+    assert_eq!(host.metrics.replays.get(), 0);
     assert_eq!(host.state("c7").ok(2).count(), 9);
     host.send_as("again", "c0", "add", 5).duplicate(2);
 }
@@ -194,7 +195,8 @@ fn twenty_swaps_back_and_forth_keep_two_generations_and_every_state() {
             *version += 1;
             reply.wait().ok(*version);
         }
-        for n in (swap % 2..COUNTERS).step_by(2) {
+        // Most are not used between one swap and the next.
+        for n in (swap % 5..COUNTERS).step_by(5) {
             versions[n] += 1;
             host.send(&counters[n], "add", 1).ok(versions[n]);
         }
