@@ -27,7 +27,7 @@ pub struct FleetWatch {
 enum State {
     /// A watch is being made; kept here, so that it gets on however often nobody waits for it.
     Making(BoxFuture<'static, Result<Standing, FleetError>>),
-    Standing(Standing),
+    Standing(Box<Standing>),
 }
 
 /// A watch on a bucket that was made at a certain time.
@@ -66,7 +66,7 @@ impl FleetWatch {
             match &mut self.state {
                 State::Making(watch) => match watch.await {
                     Ok(standing) => {
-                        self.state = State::Standing(standing);
+                        self.state = State::Standing(Box::new(standing));
                         return Ok(());
                     }
                     Err(error) => {
