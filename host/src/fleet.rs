@@ -8,7 +8,7 @@ mod error;
 mod wanted;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use self::bucket::Bucket;
 use self::components::Components;
@@ -70,6 +70,14 @@ impl Fleet {
     /// cannot be read.
     pub async fn component(&self, digest: Digest, bytes_max: usize) -> Result<Option<Vec<u8>>, FleetError> {
         self.components.read(digest, bytes_max).await
+    }
+
+    /// The digests of what is kept, the first so many where there are very many.
+    ///
+    /// # Errors
+    /// [`FleetError`] where the bucket cannot be read.
+    pub async fn kept(&self) -> Result<BTreeSet<Digest>, FleetError> {
+        self.components.kept().await
     }
 
     /// What the fleet is to run for a domain, as the bucket's leader has it.

@@ -39,7 +39,7 @@ pub enum Command {
     State(State),
     /// List events, of a domain or of one aggregate
     Events(Events),
-    /// Look into plugins, sign them, check signatures
+    /// Look into plugins and sign them; list, activate and try those of running hosts
     #[command(subcommand)]
     Plugin(PluginCommand),
     /// Look after streams
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn help_reads_well() {
-        let paths: [&[&str]; 11] = [
+        let paths: [&[&str]; 16] = [
             &[],
             &["send"],
             &["state"],
@@ -136,6 +136,11 @@ mod tests {
             &["plugin", "inspect"],
             &["plugin", "sign"],
             &["plugin", "verify"],
+            &["plugin", "push"],
+            &["plugin", "list"],
+            &["plugin", "activate"],
+            &["plugin", "rollback"],
+            &["plugin", "shadow"],
             &["stream"],
             &["stream", "upgrade"],
             &["completions"],
@@ -196,10 +201,24 @@ mod tests {
             &["--plugin-compile-time-max", "0"],
             &["plugin", "sign", "a.wasm"],
             &["plugin", "verify", "a.wasm", "--plugin-trusted-keys", "a"],
+            &["plugin", "push", "a.wasm", "--accept-drift"],
+            &["plugin", "activate", "agent"],
+            &["plugin", "activate", "agent", "abcdef01", "--wait", "2h"],
+            &["plugin", "rollback"],
+            &["plugin", "shadow", "a.wasm", "--share", "0", "--for", "5s"],
+            &["plugin", "shadow", "a.wasm", "--share", "101", "--for", "5s"],
+            &["plugin", "shadow", "a.wasm", "--share", "10"],
         ] {
             assert!(parsed(wrong).is_err(), "{wrong:?}");
         }
-        for right in [&["send", "agent", "deploy", "-"][..], &["send", "agent", "deploy", "--json", "-"]] {
+        for right in [
+            &["send", "agent", "deploy", "-"][..],
+            &["send", "agent", "deploy", "--json", "-"],
+            &["plugin", "push", "a.wasm", "--activate", "--accept-drift", "--wait", "5s"],
+            &["plugin", "activate", "agent", "abcdef01", "--accept-drift", "--wait", "1m"],
+            &["plugin", "rollback", "agent", "--wait", "90"],
+            &["plugin", "shadow", "a.wasm", "--share", "12.5%", "--for", "5m", "--activate-if-same"],
+        ] {
             assert!(parsed(right).is_ok(), "{right:?}");
         }
     }

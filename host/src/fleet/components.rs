@@ -1,10 +1,12 @@
 //! Components under the hex SHA-256 of their bytes, in an object store. What the store says of
 //! their size or digest is never trusted. Knows nothing of what is in them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_nats::jetstream::object_store::{Config, GetErrorKind, InfoErrorKind, Object, ObjectMetadata, ObjectStore};
 use async_nats::jetstream::stream::StorageType;
+use futures::{StreamExt, TryStreamExt};
 use tokio::io::{AsyncReadExt, Take};
 use tokio::time::{sleep, timeout};
 
@@ -14,12 +16,17 @@ use crate::domain::Digest;
 
 /// How long a component may take to be written or read: 32 MiB over a line of 1 Mbit/s.
 const TRANSFER_MAX: Duration = Duration::from_secs(300);
-/// How long nothing of it may come: pieces that were lost are never sent.
-const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// How long nothing of it may come, as long as a request may take: pieces that were lost are never
+/// sent.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// Largest piece in bytes, as other clients of object stores cut them.
 const PIECE_BYTES_MAX: usize = 128 << 10;
 /// What the protocol adds to a message, in bytes.
 const OVERHEAD_BYTES: usize = 1_024;
+/// Most components that are listed; far more than a fleet needs at the same time.
+const LISTED_MAX: usize = 4_096;
+/// How long listing them may take: somebody waits.
+const LISTING_MAX: Duration = Duration::from_secs(15);
 /// How often a component is looked for on a bucket with replicas, and how long is waited between:
 /// the replica that answers may be a moment behind the others.
 const LOOKS_MAX: usize = 4;
@@ -85,7 +92,7 @@ impl Components {
         match timeout(TRANSFER_MAX, self.store.put(about, &mut left)).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return Err(self.bucket.explain("writing the", error).await),
-            Err(_) => return Err(self.too_slow("written")),
+            Err(_) => return Err(self.too_slow("written", TRANSFER_MAX)),
         }
         // Pieces are published without the name of a JetStream domain: another domain's bucket
         // could have taken them.
@@ -114,6 +121,24 @@ impl Components {
         Ok(false)
     }
 
+    /// What is kept, by name alone.
+    pub(super) async fn kept(&self) -> Result<BTreeSet<Digest>, FleetError> {
+        self.bucket.check_connection()?;
+        let list = async {
+            let found = match self.store.list().await {
+                Ok(objects) => {
+                    objects.take(LISTED_MAX).map_err(|error| error.to_string()).try_collect::<Vec<_>>().await
+                }
+                Err(error) => Err(error.to_string()),
+            };
+            match found {
+                Ok(objects) => Ok(objects.iter().filter_map(|object| object.name.parse().ok()).collect()),
+                Err(error) => Err(self.bucket.explain("listing the", error).await),
+            }
+        };
+        timeout(LISTING_MAX, list).await.unwrap_or_else(|_| Err(self.too_slow("listed", LISTING_MAX)))
+    }
+
     /// A component, checked; `None` where it is not kept.
     pub(super) async fn read(&self, digest: Digest, bytes_max: usize) -> Result<Option<Vec<u8>>, FleetError> {
         for look in 1.. {
@@ -135,6 +160,7 @@ impl Components {
     }
 
     async fn read_once(&self, digest: Digest, bytes_max: usize) -> Result<Option<Vec<u8>>, FleetError> {
+        self.bucket.check_connection()?;
         let read = async {
             let object = match self.store.get(digest.to_string()).await {
                 Ok(object) => object,
@@ -153,7 +179,7 @@ impl Components {
             }
             Ok(Some(bytes))
         };
-        timeout(TRANSFER_MAX, read).await.unwrap_or_else(|_| Err(self.too_slow("read")))
+        timeout(TRANSFER_MAX, read).await.unwrap_or_else(|_| Err(self.too_slow("read", TRANSFER_MAX)))
     }
 
     async fn collect(&self, digest: Digest, mut pieces: Take<Object>) -> Result<Vec<u8>, FleetError> {
@@ -180,8 +206,8 @@ impl Components {
         }
     }
 
-    fn too_slow(&self, done: &str) -> FleetError {
-        let (bucket, limit) = (self.bucket.name, humantime::format_duration(TRANSFER_MAX));
-        FleetError::Unavailable(format!("a component of the bucket {bucket} was not {done} within {limit}: try again"))
+    fn too_slow(&self, done: &str, limit: Duration) -> FleetError {
+        let (bucket, limit) = (self.bucket.name, humantime::format_duration(limit));
+        FleetError::Unavailable(format!("the bucket {bucket} was not {done} within {limit}: try again"))
     }
 }

@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{file, signers};
+use super::{candidate, file, signers};
 use crate::cli::field_list::fields;
 use crate::cli::output::{ASIDE, HEADING, NAME, OutputFlags, harmless};
 use crate::cli::{CliError, Exit};
 use crate::config::Service;
 use crate::domain::{Generation, MessageType};
 use crate::name::IdFormat;
-use crate::plugin::{Limits, LoadError, Plugin, PluginEngine};
+use crate::plugin::Plugin;
 use crate::signature::{SignatureError, Signed, TrustedKeys, signatures};
 
 /// `plugin inspect`
@@ -26,20 +26,8 @@ pub(in crate::cli) struct Inspect {
 }
 
 pub(super) fn run(inspect: Inspect, service: &Service) -> Result<Exit, CliError> {
-    let limits = Limits {
-        deadline: service.plugin_deadline,
-        memory_bytes_max: usize::try_from(service.plugin_memory_max).unwrap_or(usize::MAX),
-        compile_time_max: service.plugin_compile_time_max,
-        ..Limits::default()
-    };
-    let (bytes, shown) = (file::read(&inspect.file)?, inspect.file.display());
-    let loaded = PluginEngine::start(limits).and_then(|engine| Plugin::load(&engine, &bytes));
-    let plugin = loaded.map_err(|error| match error {
-        LoadError::Engine(_) => CliError::failed(error),
-        // Says as much about the machine as about the file.
-        LoadError::CompileTimeout(_) => CliError::Failed(format!("{shown} cannot be looked into: {error}")),
-        error => file::refused(&inspect.file, error),
-    })?;
+    let bytes = file::read(&inspect.file)?;
+    let plugin = candidate::load(&inspect.file, &bytes, service)?;
     let signed = Looked { signed: signatures(&bytes), keys: &service.plugin_trusted_keys };
     let output = inspect.output.open();
     if output.is_json() {
