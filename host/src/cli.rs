@@ -31,7 +31,7 @@ pub async fn run(command: Command, connection: &Connection, service: &Service) -
         Command::Send(send) => send::run(send, connection).await,
         Command::State(state) => state::run(state, connection).await,
         Command::Events(events) => events::run(events, connection, service).await,
-        Command::Plugin(command) => plugin::run(command, service),
+        Command::Plugin(command) => plugin::run(command, connection, service).await,
         Command::Stream(stream::StreamCommand::Upgrade(upgrade)) => stream::upgrade(upgrade, connection, service).await,
         Command::Completions(completions) => completions::run(completions),
     }

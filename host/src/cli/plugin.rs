@@ -1,5 +1,6 @@
 //! `plugin`: what can be done with plugin files. Each subcommand has a file of its own.
 
+mod check;
 mod file;
 mod inspect;
 mod replaced_file;
@@ -9,15 +10,22 @@ mod verify;
 
 use clap::Subcommand;
 
+use self::check::Check;
 use self::inspect::Inspect;
 use self::sign::Sign;
 use self::verify::Verify;
 use super::{CliError, Exit};
-use crate::config::Service;
+use crate::config::{Connection, Service};
 
 /// `plugin`
 #[derive(Debug, Subcommand)]
 pub(super) enum PluginCommand {
+    /// Hold a plugin file against what is recorded, as a host does before it lets it go live
+    ///
+    /// Nothing is changed: the recorded histories are evolved by this plugin and by the live one,
+    /// and what the two make of them is compared. Exits with 0 where it would go live, with 2
+    /// where it would be refused, with 6 where NATS or the log cannot be read.
+    Check(Check),
     /// Show what a plugin file is: its domain, commands and events, imports, digest, signers
     Inspect(Inspect),
     /// Sign a plugin file with an nkey
@@ -32,8 +40,9 @@ pub(super) enum PluginCommand {
     Verify(Verify),
 }
 
-pub(super) fn run(command: PluginCommand, service: &Service) -> Result<Exit, CliError> {
+pub(super) async fn run(command: PluginCommand, connection: &Connection, service: &Service) -> Result<Exit, CliError> {
     match command {
+        PluginCommand::Check(asked) => check::run(asked, connection, service).await,
         PluginCommand::Inspect(asked) => inspect::run(asked, service),
         PluginCommand::Sign(asked) => sign::run(asked),
         PluginCommand::Verify(asked) => verify::run(asked, service),
