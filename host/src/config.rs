@@ -326,7 +326,8 @@ fn duration(text: &str) -> Result<Duration, String> {
     if time > DURATION_MAX { Err("it takes at most 36500d".into()) } else { Ok(time) }
 }
 
-fn positive_duration(text: &str) -> Result<Duration, String> {
+/// The same above 0.
+pub(crate) fn positive_duration(text: &str) -> Result<Duration, String> {
     duration(text).and_then(|time| if time.is_zero() { Err("it takes a time above 0".into()) } else { Ok(time) })
 }
 

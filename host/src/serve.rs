@@ -198,7 +198,10 @@ impl Operated for Desk {
 }
 
 /// What plugins are loaded with.
-fn registry(service: &Service) -> Result<Registry, ServeError> {
+///
+/// # Errors
+/// [`ServeError::Engine`] where the component engine does not start.
+pub fn registry(service: &Service) -> Result<Registry, ServeError> {
     let engine = PluginEngine::start(Limits {
         deadline: service.plugin_deadline,
         memory_bytes_max: usize::try_from(service.plugin_memory_max).unwrap_or(usize::MAX),

@@ -18,6 +18,13 @@ pub(crate) struct Plugin {
     pub(crate) file: &'static str,
 }
 
+impl Plugin {
+    /// The directory of its sources under `plugins`.
+    pub(crate) fn directory(&self) -> &'static str {
+        self.file.trim_end_matches(".wasm")
+    }
+}
+
 /// The agent domain, which ships with the host.
 pub(crate) const AGENT: Plugin = Plugin { package: "plugin-agent", built_as: "plugin_agent.wasm", file: "agent.wasm" };
 
@@ -75,7 +82,7 @@ pub(crate) fn binary(name: &str, profile: Profile) -> Result<PathBuf> {
 pub(crate) fn plugins() -> Result<PathBuf> {
     wasm_target::ensure()?;
     run(&mut plugin_build())?;
-    let built = workspace::cargo_target_dir()?.join(wasm_target::NAME).join("plugin");
+    let built = built_plugins()?;
     let directory = workspace::target_dir().join("plugins");
     for plugin in PLUGINS {
         place(&built.join(plugin.built_as), &directory.join(plugin.file))?;
@@ -87,10 +94,31 @@ pub(crate) fn plugins() -> Result<PathBuf> {
     Ok(directory)
 }
 
-/// The call of cargo that builds all plugins.
-pub(crate) fn plugin_build() -> Command {
+/// Where cargo leaves what a call of [`build_of`] builds.
+pub(crate) fn built(plugin: &Plugin) -> Result<PathBuf> {
+    Ok(built_plugins()?.join(plugin.built_as))
+}
+
+fn built_plugins() -> Result<PathBuf> {
+    Ok(workspace::cargo_target_dir()?.join(wasm_target::NAME).join("plugin"))
+}
+
+/// The call of cargo that builds one plugin.
+pub(crate) fn build_of(plugin: &Plugin) -> Command {
+    let mut command = build();
+    command.args(["--package", plugin.package, "--lib"]);
+    command
+}
+
+fn build() -> Command {
     let mut command = workspace::cargo();
     command.args(["build", "--profile", "plugin", "--target", wasm_target::NAME]);
+    command
+}
+
+/// The call of cargo that builds all plugins.
+pub(crate) fn plugin_build() -> Command {
+    let mut command = build();
     for plugin in PLUGINS {
         command.args(["--package", plugin.package]);
     }
@@ -99,11 +127,11 @@ pub(crate) fn plugin_build() -> Command {
 }
 
 /// Copies a file so that whoever watches the place sees the old or the new one, whole; and
-/// touches nothing where nothing changed, since a host would load it again.
-pub(crate) fn place(from: &Path, to: &Path) -> Result<()> {
+/// touches nothing where nothing changed, since a host would load it again. Tells whether it did.
+pub(crate) fn place(from: &Path, to: &Path) -> Result<bool> {
     let bytes = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
     if fs::read(to).is_ok_and(|present| present == bytes) {
-        return Ok(());
+        return Ok(false);
     }
     let directory = to.parent().with_context(|| format!("{} lies in no directory", to.display()))?;
     fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
@@ -111,7 +139,7 @@ pub(crate) fn place(from: &Path, to: &Path) -> Result<()> {
         .with_context(|| format!("cannot write into {}", directory.display()))?;
     fs::copy(from, fresh.path()).with_context(|| format!("cannot copy {}", from.display()))?;
     fresh.persist(to).with_context(|| format!("cannot write {}", to.display()))?;
-    Ok(())
+    Ok(true)
 }
 
 /// Runs a command that speaks for itself on the terminal.
@@ -136,9 +164,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (from, to) = (directory.path().join("built.wasm"), directory.path().join("to/agent.wasm"));
         fs::write(&from, "one").unwrap();
-        place(&from, &to).unwrap();
+        assert!(place(&from, &to).unwrap());
         let first = fs::metadata(&to).unwrap().ino();
-        place(&from, &to).unwrap();
+        assert!(!place(&from, &to).unwrap());
         assert_eq!(fs::metadata(&to).unwrap().ino(), first);
         fs::write(&from, "two").unwrap();
         place(&from, &to).unwrap();

@@ -9,6 +9,7 @@ use crate::service::Service;
 
 mod answer;
 mod chapters;
+mod load;
 mod narrator;
 mod story;
 
@@ -35,7 +36,7 @@ pub(crate) fn run() -> Result<()> {
         plugin_dir,
         log: Some(home.path().join("service.log")),
     };
-    let mut story = Story::begin(narrator, service)?;
+    let mut story = Story::begin(narrator, service, plugins)?;
     for (number, chapter) in CHAPTERS.iter().enumerate() {
         narrator.chapter(number + 1, chapter.title)?;
         (chapter.tell)(&mut story)
@@ -49,7 +50,7 @@ pub(crate) fn run() -> Result<()> {
 fn say_how_to_go_on(narrator: Narrator) -> Result<()> {
     narrator.heading("All of it was as told. How to go on:")?;
     narrator.hints(&[
-        ("cargo xtask dev", "the same server and service, kept running for you to play with"),
+        ("cargo xtask dev", "the same server and service, kept running; plugins reload as you save them"),
         ("cargo xtask test", "everything that must hold, checked"),
         ("README.md", "settings, and how to write a plugin of your own in one screen"),
         ("docs/", "the book: operating the service, writing plugins"),

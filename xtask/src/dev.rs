@@ -1,26 +1,39 @@
-//! `cargo xtask dev`: a server and the service for playing, with a store that stays. It
-//! must not know what is played.
+//! `cargo xtask dev`: a server and the service for playing, with a store that stays, and plugins
+//! that are built anew when their sources are saved. It must not know what is played.
 
 use std::fs::{self, File, TryLockError};
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use signal_hook::consts::TERM_SIGNALS;
 
-use crate::artifacts::{self, AGENT, Profile};
+use crate::artifacts::{self, AGENT, COUNTER, Plugin, Profile};
 use crate::nats_server::{NatsServer, NatsServerBuilder};
 use crate::service::{RunningService, Service};
 use crate::terminal::{Style, Terminal};
 use crate::workspace;
 
+mod news;
+mod rebuild;
+mod sources;
+
+use rebuild::{Progress, Rebuild, Recipe};
+
 /// The port that clients try unless told otherwise.
 const USUAL_PORT: u16 = 4222;
 
-/// How often to look whether it is time to end; the only thing that waits is a person.
+/// Plugins that are built anew. The counter is served from its first change on.
+const REBUILT: &[Plugin] = &[AGENT, COUNTER];
+
+/// What all of them are made of: the kit for plugin authors, and the interface.
+const SHARED_SOURCES: &[&str] = &["guest/src", "guest/Cargo.toml", "wit"];
+
+/// How often to look whether sources were saved or it is time to end; the only thing that waits
+/// is a person.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// An id to play with.
@@ -40,12 +53,34 @@ pub(crate) fn run() -> Result<()> {
     }
 
     let mut server = at_the_usual_port(NatsServer::builder().store(home.join("jetstream"))).start()?;
-    artifacts::place(&plugins.join(AGENT.file), &home.join("plugins").join(AGENT.file))?;
-    let service =
-        Service { binary, nats_url: server.client_url().to_owned(), plugin_dir: home.join("plugins"), log: None };
+    let plugin_dir = home.join("plugins");
+    for plugin in REBUILT {
+        let place = plugin_dir.join(plugin.file);
+        if plugin.file == AGENT.file || place.exists() {
+            artifacts::place(&plugins.join(plugin.file), &place)?;
+        }
+    }
+    let rebuild = Rebuild::new(recipes(&plugin_dir)?);
+    let service = Service { binary, nats_url: server.client_url().to_owned(), plugin_dir, log: None };
     let (running, _) = service.start()?;
+    news::tell(&service.nats_url)?;
     say_how_to_play(&service)?;
-    stay(running, &mut server, &interrupted)
+    stay(running, rebuild, &mut server, &interrupted)
+}
+
+fn recipes(plugin_dir: &Path) -> Result<Vec<Recipe>> {
+    let recipe = |plugin: &'static Plugin| {
+        let shared = SHARED_SOURCES.iter().map(|shared| workspace::root().join(shared));
+        let own = ["src", "Cargo.toml"].map(|own| workspace::root().join("plugins").join(plugin.directory()).join(own));
+        Ok(Recipe {
+            name: plugin.file.to_owned(),
+            sources: own.into_iter().chain(shared).collect(),
+            build: Box::new(|| artifacts::build_of(plugin)),
+            built: artifacts::built(plugin)?,
+            place: plugin_dir.join(plugin.file),
+        })
+    };
+    REBUILT.iter().map(recipe).collect()
 }
 
 /// Two servers on one store would destroy it.
@@ -86,11 +121,19 @@ fn say_how_to_play(service: &Service) -> Result<()> {
         terminal.line(&format!("  {}", terminal.paint(Style::Command, &command)))?;
     }
     terminal.line("")?;
+    terminal.line("Change a file of plugins/agent/src and save it: the plugin is built, and goes live where")?;
+    terminal.line("it reads what is recorded as the one before does; else it is refused, and shown why.")?;
+    terminal.line("")?;
     terminal.line("Agents are kept in target/dev; remove that directory to forget them. Ctrl-C ends.")?;
     terminal.line("")
 }
 
-fn stay(mut running: RunningService, server: &mut NatsServer, interrupted: &AtomicBool) -> Result<()> {
+fn stay(
+    mut running: RunningService,
+    mut rebuild: Rebuild,
+    server: &mut NatsServer,
+    interrupted: &AtomicBool,
+) -> Result<()> {
     while !interrupted.load(Ordering::Relaxed) {
         if running.has_ended()? {
             bail!("the service has ended by itself; its last lines above say why");
@@ -98,10 +141,25 @@ fn stay(mut running: RunningService, server: &mut NatsServer, interrupted: &Atom
         if server.has_ended()? {
             bail!("nats-server has ended by itself; its log:\n{}", server.log());
         }
+        rebuild.go_on(Instant::now())?.iter().try_for_each(say)?;
         std::thread::sleep(LOOK_INTERVAL);
     }
+    rebuild.end()?;
     // The service first: it leaves its snapshots in the server.
     Terminal::stdout().line("stopping")?;
     running.stop()?;
     server.stop()
+}
+
+fn say(progress: &Progress) -> Result<()> {
+    let terminal = Terminal::stdout();
+    match progress {
+        Progress::Building(plugin) => terminal.note(&format!("{plugin}: saved, being built")),
+        Progress::Placed(plugin) => terminal.note(&format!("{plugin}: built; the service has a look at it")),
+        Progress::Same(plugin) => terminal.note(&format!("{plugin}: built, and the same as before")),
+        Progress::Failed(plugin) => {
+            terminal.failure(&format!("{plugin} was not built, see above; the service keeps what it has"));
+            Ok(())
+        }
+    }
 }

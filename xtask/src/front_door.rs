@@ -41,7 +41,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "dev",
-        purpose: "start a server and the service for playing, until Ctrl-C",
+        purpose: "start a server and the service for playing, until Ctrl-C; plugins reload as you save",
         arguments: Arguments::None,
         run: |_| dev::run(),
     },

@@ -15,6 +15,8 @@ mod bench;
 mod demo;
 mod dev;
 mod dist;
+mod nats_client;
+mod plugin_news;
 mod service;
 mod service_ping;
 mod shell_line;

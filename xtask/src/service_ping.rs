@@ -1,11 +1,11 @@
-//! Whether a service answers on NATS: the few words of the text protocol that this takes.
-//! It must not know how the service is started, nor anything about domains.
+//! Whether a service answers on NATS. It must not know how the service is started, nor anything
+//! about domains.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+
+use crate::nats_client::NatsClient;
 
 /// Long beside an answer on this machine, short beside the patience of those who ask again.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
@@ -14,29 +14,11 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
 /// `false`; only an answer that makes no sense is an error. `url` must be of a server
 /// without authentication: `nats://HOST:PORT`.
 pub(crate) fn answers(url: &str, name: &str) -> Result<bool> {
-    let address = url.strip_prefix("nats://").with_context(|| format!("`{url}` does not begin with nats://"))?;
-    let Ok(stream) = TcpStream::connect(address) else {
+    let Ok(mut client) = NatsClient::connect(url) else {
         return Ok(false);
     };
-    stream.set_read_timeout(Some(ANSWER_PATIENCE)).context("cannot limit the wait for an answer")?;
-    let mut writer = stream.try_clone().context("cannot use a connection both ways")?;
-    let options = r#"{"verbose":false,"pedantic":false,"headers":true,"no_responders":true}"#;
-    let request = format!("CONNECT {options}\r\nSUB ping.reply 1\r\nPUB $SRV.PING.{name} ping.reply 0\r\n\r\n");
-    if writer.write_all(request.as_bytes()).is_err() {
-        return Ok(false);
-    }
-    // A connection's first lines are few: INFO, then the answer, a PING at most.
-    let mut lines = BufReader::new(stream.take(64 * 1024)).lines();
-    while let Some(Ok(line)) = lines.next() {
-        match line.split(' ').next().unwrap_or_default() {
-            "MSG" => return Ok(true),
-            // Nobody listens: the server says so in a message with headers only.
-            "HMSG" => return Ok(!lines.next().is_some_and(|status| status.is_ok_and(|s| s.contains(" 503")))),
-            "-ERR" => bail!("the server at {url} refuses the question whether {name} is there: {line}"),
-            _ => {}
-        }
-    }
-    Ok(false)
+    let answer = client.request(&format!("$SRV.PING.{name}"), b"", ANSWER_PATIENCE);
+    Ok(answer.with_context(|| format!("cannot ask at {url} whether {name} is there"))?.is_some())
 }
 
 #[cfg(test)]
@@ -47,40 +29,48 @@ mod tests {
 
     use super::answers;
 
-    /// A server that says `answer` once it was asked.
+    /// A server that says `answer` once it was asked, with the reply subject in the place of `@`.
     fn server_that_says(answer: &'static str) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("nats://{}", listener.local_addr().unwrap());
         thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             stream.write_all(b"INFO {}\r\n").unwrap();
-            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-            assert!(lines.any(|line| line.unwrap() == "PUB $SRV.PING.agent-service ping.reply 0"));
-            stream.write_all(answer.as_bytes()).unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
+            let asked = lines.find(|line| line.starts_with("PUB $SRV.PING.agent-service ")).unwrap();
+            let reply = asked.split(' ').nth(2).unwrap();
+            stream.write_all(answer.replace('@', reply).as_bytes()).unwrap();
         });
         url
     }
 
     #[test]
     fn a_message_is_an_answer() {
-        let url = server_that_says("MSG ping.reply 1 2\r\n{}\r\n");
+        let url = server_that_says("MSG @ 1 2\r\n{}\r\n");
         assert!(answers(&url, "agent-service").unwrap());
     }
 
     #[test]
     fn a_message_with_headers_is_an_answer() {
-        let url = server_that_says("HMSG ping.reply 1 20 22\r\nNATS/1.0\r\na: b 503\r\n\r\n{}\r\n");
+        let url = server_that_says("HMSG @ 1 20 22\r\nNATS/1.0\r\na: 503\r\n\r\n{}\r\n");
         assert!(answers(&url, "agent-service").unwrap());
     }
 
     #[test]
     fn no_responders_is_none() {
-        let url = server_that_says("HMSG ping.reply 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n");
+        let url = server_that_says("HMSG @ 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n");
         assert!(!answers(&url, "agent-service").unwrap());
     }
 
     #[test]
     fn no_server_is_none() {
         assert!(!answers("nats://127.0.0.1:1", "agent-service").unwrap());
+    }
+
+    #[test]
+    fn a_refusal_is_an_error() {
+        let url = server_that_says("-ERR 'Authorization Violation'\r\n");
+        let error = answers(&url, "agent-service").unwrap_err();
+        assert!(format!("{error:#}").contains("Authorization Violation"), "{error:#}");
     }
 }

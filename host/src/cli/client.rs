@@ -16,6 +16,7 @@ use crate::logging;
 use crate::message::{Code, Failure};
 use crate::name::{AggregateId, Name, header};
 use crate::nats::{self, NatsError};
+use crate::store::jetstream::{ServerError, ServerFacts, check_server};
 
 /// Longest time that an answer may be waited for.
 const REPLY_TIMEOUT_MAX: Duration = Duration::from_secs(3_600);
@@ -62,6 +63,14 @@ impl Client {
         // From here on a lost connection or a missing permission is told as it happens.
         logging::start("warn", crate::config::LogFormat::Text);
         Ok(Self { jetstream: nats::jetstream(nats.clone(), connection), nats })
+    }
+
+    /// Whether the server can do what the service needs.
+    pub(super) async fn check_server(&self, connection: &Connection) -> Result<ServerFacts, CliError> {
+        check_server(&self.nats, &self.jetstream, connection.js_domain()).await.map_err(|error| match error {
+            ServerError::NoJetStream(_) | ServerError::NoDomain { .. } => CliError::Unavailable(error.to_string()),
+            ServerError::TooOld(_) | ServerError::Refused(_) => CliError::failed(error),
+        })
     }
 
     /// The connection itself.

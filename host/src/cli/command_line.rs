@@ -127,12 +127,13 @@ mod tests {
 
     #[test]
     fn help_reads_well() {
-        let paths: [&[&str]; 16] = [
+        let paths: [&[&str]; 17] = [
             &[],
             &["send"],
             &["state"],
             &["events"],
             &["plugin"],
+            &["plugin", "check"],
             &["plugin", "inspect"],
             &["plugin", "sign"],
             &["plugin", "verify"],
@@ -199,6 +200,8 @@ mod tests {
             &["state", "agent", "a", "--plugin-dir", "x"],
             &["plugin"],
             &["--plugin-compile-time-max", "0"],
+            &["plugin", "check"],
+            &["plugin", "check", "a.wasm", "--time", "0"],
             &["plugin", "sign", "a.wasm"],
             &["plugin", "verify", "a.wasm", "--plugin-trusted-keys", "a"],
             &["plugin", "push", "a.wasm", "--accept-drift"],

@@ -107,6 +107,39 @@ pub(super) fn remark(message: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{ASIDE}{message}{ASIDE:#}");
 }
 
+/// A line on standard error that tells how far something is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Aside {
+    is_terminal: bool,
+}
+
+impl Aside {
+    pub(super) fn stderr() -> Self {
+        Self { is_terminal: io::stderr().is_terminal() }
+    }
+
+    pub(super) fn is_terminal(self) -> bool {
+        self.is_terminal
+    }
+
+    /// Writes the line in the place of the one before; below it where that cannot be had.
+    pub(super) fn rewrite(self, line: &str) {
+        let mut stderr = io::stderr().lock();
+        // What cannot be told of progress is told by the end.
+        let _ = match self.is_terminal {
+            true => write!(stderr, "\r\x1b[K{line}").and_then(|()| stderr.flush()),
+            false => writeln!(stderr, "{line}"),
+        };
+    }
+
+    /// Leaves a terminal's line empty.
+    pub(super) fn clear(self) {
+        if self.is_terminal {
+            self.rewrite("");
+        }
+    }
+}
+
 /// Foreign text without what a terminal would obey.
 pub(super) fn harmless(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()

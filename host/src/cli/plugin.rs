@@ -3,6 +3,7 @@
 
 mod activate;
 mod candidate;
+mod check;
 mod control;
 mod file;
 mod hosts;
@@ -22,6 +23,7 @@ mod verify;
 use clap::Subcommand;
 
 use self::activate::Activate;
+use self::check::Check;
 use self::inspect::Inspect;
 use self::list::List;
 use self::push::Push;
@@ -36,6 +38,12 @@ use crate::fleet::FleetError;
 /// `plugin`
 #[derive(Debug, Subcommand)]
 pub(super) enum PluginCommand {
+    /// Hold a plugin file against what is recorded, as a host does before it lets it go live
+    ///
+    /// Nothing is changed: the recorded histories are evolved by this plugin and by the live one,
+    /// and what the two make of them is compared. Exits with 0 where it would go live, with 2
+    /// where it would be refused, with 6 where NATS or the log cannot be read.
+    Check(Check),
     /// Show what a plugin file is: its domain, commands and events, imports, digest, signers
     Inspect(Inspect),
     /// Sign a plugin file with an nkey
@@ -72,6 +80,7 @@ pub(super) enum PluginCommand {
 
 pub(super) async fn run(command: PluginCommand, connection: &Connection, service: &Service) -> Result<Exit, CliError> {
     match command {
+        PluginCommand::Check(asked) => check::run(asked, connection, service).await,
         PluginCommand::Inspect(asked) => inspect::run(asked, service),
         PluginCommand::Sign(asked) => sign::run(asked),
         PluginCommand::Verify(asked) => verify::run(asked, service),

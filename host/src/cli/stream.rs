@@ -11,7 +11,7 @@ use super::{CliError, Exit};
 use crate::config::{Connection, Layout, Service};
 use crate::name::{Name, Subjects};
 use crate::serve;
-use crate::store::jetstream::{ServerError, StreamLayout, Upgrade, check_server, upgrade as upgrade_stream};
+use crate::store::jetstream::{StreamLayout, Upgrade, upgrade as upgrade_stream};
 
 /// `stream`
 #[derive(Debug, Subcommand)]
@@ -62,10 +62,7 @@ pub(super) async fn upgrade(
     let domain = Name::new(&asked.domain).map_err(CliError::failed)?;
     let stream = asked.stream.of(&domain, service);
     let client = Client::connect(connection).await?;
-    check_server(client.nats(), &client.jetstream, connection.js_domain()).await.map_err(|error| match error {
-        ServerError::NoJetStream(_) | ServerError::NoDomain { .. } => CliError::Unavailable(error.to_string()),
-        ServerError::TooOld(_) | ServerError::Refused(_) => CliError::failed(error),
-    })?;
+    client.check_server(connection).await?;
     let layout = match asked.layout {
         Some(Layout::Split) => StreamLayout::Split,
         Some(Layout::Combined) => StreamLayout::Combined,

@@ -269,6 +269,17 @@ impl Report {
         }
     }
 
+    /// Whether it lets the candidate go live: differences only where they are wanted, which the
+    /// plugin says with a higher state schema number, or somebody with `accept_drift`.
+    pub fn passes(&self, accept_drift: bool) -> bool {
+        let raised = self.live.as_ref().is_some_and(|live| live.state_schema < self.candidate.state_schema);
+        match self.verdict {
+            Verdict::Same => true,
+            Verdict::Different => raised || accept_drift,
+            Verdict::Failed => false,
+        }
+    }
+
     /// One line for a log.
     pub fn summary(&self) -> String {
         let Compared { aggregates, events, views, .. } = self.compared;
@@ -372,5 +383,41 @@ fn rest(f: &mut fmt::Formatter<'_>, all: usize, shown: usize, what: &str) -> fmt
     match all.saturating_sub(shown) {
         0 => Ok(()),
         more => writeln!(f, "\n  and {more} more aggregates {what}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(verdict: Verdict, live_schema: Option<u32>, own_schema: u32) -> Report {
+        let code = |state_schema| Code { version: "1".into(), digest: Digest::of(b"code"), state_schema };
+        Report {
+            domain: Name::new("counter").expect("a name"),
+            candidate: code(own_schema),
+            live: live_schema.map(code),
+            verdict,
+            compared: Compared::default(),
+            not_compared: Vec::new(),
+            differing: 0,
+            differences: Vec::new(),
+            failing: 0,
+            failures: Vec::new(),
+            misread: 0,
+            misreading: None,
+            parked: 0,
+            reads: BTreeSet::new(),
+            took_ms: 0,
+        }
+    }
+
+    #[test]
+    fn differences_pass_only_where_they_are_wanted() {
+        let different = |live, own| report(Verdict::Different, live, own);
+        assert!(!different(Some(1), 1).passes(false) && different(Some(1), 1).passes(true));
+        assert!(different(Some(1), 2).passes(false), "the plugin says that it means another state");
+        assert!(!different(Some(2), 1).passes(false), "a lower number says nothing");
+        assert!(report(Verdict::Same, Some(1), 1).passes(false));
+        assert!(!report(Verdict::Failed, Some(1), 2).passes(true), "what is recorded must be read");
     }
 }

@@ -78,16 +78,6 @@ impl Candidate {
             at: Clock::System.now(),
         }))
     }
-
-    /// Whether a report lets it go live.
-    fn passes(&self, report: &Report) -> bool {
-        let raised = report.live.as_ref().is_some_and(|live| live.state_schema < report.candidate.state_schema);
-        match report.verdict {
-            Verdict::Same => true,
-            Verdict::Different => raised || self.accept_drift,
-            Verdict::Failed => false,
-        }
-    }
 }
 
 /// What a candidate is held against, and with what.
@@ -293,7 +283,7 @@ impl Loader {
             }
             Err(error) => return Err(candidate.refused(format!("the gate ended in a panic: {error}"), None)),
         };
-        if candidate.passes(&report) {
+        if report.passes(candidate.accept_drift) {
             tracing::info!(domain = %candidate.domain(), verdict = report.verdict.as_str(), compared = report.summary(), "plugin has passed the gate");
             return Ok(report);
         }

@@ -20,6 +20,7 @@ mod fresh_answers;
 mod history;
 mod other_language;
 mod outage;
+mod plugin_check;
 mod reply_subjects;
 mod service_api;
 mod settings;

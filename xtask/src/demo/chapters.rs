@@ -5,12 +5,15 @@ use anyhow::Result;
 use super::story::Story;
 
 mod activated;
+mod added;
 mod configured;
 mod deployed;
 mod events;
 mod killed;
+mod misread;
 mod past;
 mod refused;
+mod swapped;
 mod twice;
 
 /// One chapter: it does something, and fails unless the outcome is as told.
@@ -29,4 +32,7 @@ pub(crate) const CHAPTERS: &[Chapter] = &[
     Chapter { title: "The service is killed, and nothing is lost", tell: killed::tell },
     Chapter { title: "The agent as it was", tell: past::tell },
     Chapter { title: "All that ever happened", tell: events::tell },
+    Chapter { title: "A new domain, without a restart", tell: added::tell },
+    Chapter { title: "A second version goes live under load", tell: swapped::tell },
+    Chapter { title: "A version that misreads the past is refused", tell: misread::tell },
 ];

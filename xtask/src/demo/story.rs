@@ -1,13 +1,18 @@
 //! The stage: the running service, its command line and the agent the story is about. It
 //! must not know what the chapters make of them.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::answer::{Answer, same};
 use super::narrator::Narrator;
+use crate::artifacts;
+use crate::nats_client::NatsClient;
+use crate::plugin_news::{self, PluginNews};
+use crate::poll::PATIENCE;
 use crate::service::{RunningService, Service};
 use crate::shell_line;
 
@@ -18,10 +23,12 @@ pub(crate) struct Story {
     narrator: Narrator,
     service: Service,
     running: RunningService,
+    /// Where the plugins of this repository were built.
+    plugins: PathBuf,
 }
 
 impl Story {
-    pub(crate) fn begin(narrator: Narrator, service: Service) -> Result<Self> {
+    pub(crate) fn begin(narrator: Narrator, service: Service, plugins: PathBuf) -> Result<Self> {
         narrator.heading("The agent service: the story of one agent")?;
         narrator.words(
             "A NATS server with an empty store has been started, and next to it the service. It has \
@@ -30,7 +37,7 @@ impl Story {
         let (running, took) = service.start()?;
         narrator.held(&format!("the service is ready, after {}", milliseconds(took)))?;
         narrator.words(&format!("The commands below are really run, with NATS_URL={}.", service.nats_url))?;
-        Ok(Self { narrator, service, running })
+        Ok(Self { narrator, service, running, plugins })
     }
 
     pub(crate) fn words(&self, text: &str) -> Result<()> {
@@ -43,7 +50,12 @@ impl Story {
 
     /// Sends a command to the agent and shows all of it.
     pub(crate) fn send(&self, verb: &str, options: &[&str], payload: &str) -> Result<Answer> {
-        let arguments = [&["send", "agent", verb], options, &["--json", payload]].concat();
+        self.send_to("agent", verb, options, payload)
+    }
+
+    /// Sends a command of any domain and shows all of it.
+    pub(crate) fn send_to(&self, domain: &str, verb: &str, options: &[&str], payload: &str) -> Result<Answer> {
+        let arguments = [&["send", domain, verb], options, &["--json", payload]].concat();
         let answer = self.run(&arguments)?;
         self.narrator.output(&answer.text)?;
         Ok(answer)
@@ -52,7 +64,12 @@ impl Story {
     /// Asks for the agent's state, now or at a version. The answer is not shown: chapters
     /// pick from it.
     pub(crate) fn state(&self, options: &[&str]) -> Result<Answer> {
-        let answer = self.run(&[&["state", "agent", AGENT_ID], options].concat())?;
+        self.state_of("agent", AGENT_ID, options)
+    }
+
+    /// The same of any aggregate.
+    pub(crate) fn state_of(&self, domain: &str, id: &str, options: &[&str]) -> Result<Answer> {
+        let answer = self.run(&[&["state", domain, id], options].concat())?;
         answer.must_exit_with(0)?;
         answer.must_be("/status", "ok")?;
         Ok(answer)
@@ -63,6 +80,40 @@ impl Story {
         let answer = self.run(&["events", "agent", AGENT_ID])?;
         answer.must_exit_with(0)?;
         Ok(answer)
+    }
+
+    /// Lists a whole domain's events. The answer is not shown.
+    pub(crate) fn events_of(&self, domain: &str) -> Result<Answer> {
+        let answer = self.run(&["events", domain])?;
+        answer.must_exit_with(0)?;
+        Ok(answer)
+    }
+
+    pub(crate) fn nats_url(&self) -> &str {
+        &self.service.nats_url
+    }
+
+    /// Puts a plugin that was built into the service's plugin directory under this name.
+    pub(crate) fn put_plugin(&self, built: &str, name: &str) -> Result<()> {
+        self.narrator.command(&format!("cp {} plugins/{name}", built.rsplit('/').next().unwrap_or(built)))?;
+        artifacts::place(&self.plugins.join(built), &self.service.plugin_dir.join(name)).map(drop)
+    }
+
+    /// Hears from now on what the service tells of its plugins.
+    pub(crate) fn listen(&self) -> Result<NatsClient> {
+        let mut client = NatsClient::connect(self.nats_url())?;
+        client.subscribe(plugin_news::SUBJECT, PATIENCE)?;
+        Ok(client)
+    }
+
+    /// The next that the service tells; fails unless it is this.
+    pub(crate) fn next_news(&self, from: &mut NatsClient, what: &str) -> Result<PluginNews> {
+        let told = from.next(PATIENCE)?;
+        let news = PluginNews::read(&told.context("the service does not tell what became of the plugin")?.payload)?;
+        if news.what != what {
+            bail!("the plugin was to be {what}, but the service says: {}", news.headline());
+        }
+        Ok(news)
     }
 
     /// Shows the named parts of an answer that is too long to be shown whole.

@@ -15,6 +15,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 use tokio::runtime::Handle;
 
 use super::oversize::{self, Packed, Stored};
+use super::stream;
 use crate::domain::Digest;
 use crate::name::{AggregateId, Name, snapshot_bucket_of};
 use crate::snapshot::{Damaged, Snapshot};
@@ -64,6 +65,24 @@ impl JetStreamSnapshots {
             }
         };
         Ok(Self { inner: Arc::new(Inner { client, store }), runtime: Handle::current() })
+    }
+
+    /// Finds the domain's bucket, and makes nothing where there is none. Must be called on the
+    /// runtime that drives the client.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where JetStream refuses.
+    pub async fn find(client: Client, context: &Context, domain: &Name) -> Result<Option<Self>, Unavailable> {
+        let bucket = snapshot_bucket_of(domain);
+        // The client's own look does not tell a bucket that is missing from one out of reach.
+        let stands = stream::find(context, &format!("KV_{bucket}")).await;
+        if stands.map_err(|error| Unavailable(error.to_string()))?.is_none() {
+            return Ok(None);
+        }
+        let store = context.get_key_value(&bucket).await;
+        let store = store.map_err(|error| Unavailable(format!("bucket {bucket} cannot be read: {error}")))?;
+        audit(&store).await?;
+        Ok(Some(Self { inner: Arc::new(Inner { client, store }), runtime: Handle::current() }))
     }
 
     fn on_runtime<T, F>(&self, work: F) -> BoxFuture<'static, Result<T, Unavailable>>

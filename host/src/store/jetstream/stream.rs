@@ -70,11 +70,8 @@ impl EventStream {
     /// [`StreamError`] where its settings break a promise, where snapshots outlived it, or
     /// where JetStream refuses.
     pub async fn open(context: &Context, domain: &Name, settings: &StreamSettings) -> Result<Self, StreamError> {
-        if let Some(config) = find(context, &settings.name).await? {
-            return Self::adopt(domain, &config);
-        }
-        if count(context, &format!("KV_{}", snapshot_bucket_of(domain))).await? > 0 {
-            return Err(StreamError::Lost { stream: settings.name.clone(), bucket: snapshot_bucket_of(domain) });
+        if let Some(stands) = Self::find(context, domain, &settings.name).await? {
+            return Ok(stands);
         }
         match api(context, format!("STREAM.CREATE.{}", settings.name), &definition(domain, settings)).await {
             Ok(made) => {
@@ -88,6 +85,21 @@ impl EventStream {
             },
             Err(error) => Err(StreamError::Refused(settings.name.clone(), error.to_string())),
         }
+    }
+
+    /// Finds the stream, and makes nothing where there is none.
+    ///
+    /// # Errors
+    /// [`StreamError`] where its settings break a promise, where snapshots outlived it, or
+    /// where JetStream refuses.
+    pub async fn find(context: &Context, domain: &Name, name: &str) -> Result<Option<Self>, StreamError> {
+        if let Some(config) = find(context, name).await? {
+            return Self::adopt(domain, &config).map(Some);
+        }
+        if count(context, &format!("KV_{}", snapshot_bucket_of(domain))).await? > 0 {
+            return Err(StreamError::Lost { stream: name.to_owned(), bucket: snapshot_bucket_of(domain) });
+        }
+        Ok(None)
     }
 
     /// Reads the settings of a stream that stands.
