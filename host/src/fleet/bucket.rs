@@ -33,12 +33,18 @@ impl Bucket {
         Self { context: context.clone(), name, stream: format!("KV_{name}") }
     }
 
+    /// Says at once that NATS is away: a request would wait for it.
+    pub(super) fn check_connection(&self) -> Result<(), FleetError> {
+        match self.context.client().connection_state() {
+            State::Connected => Ok(()),
+            _ => Err(FleetError::Unavailable("NATS is not connected: is nats-server running?".into())),
+        }
+    }
+
     /// What JetStream says of it; `None` where there is no such bucket.
     pub(super) async fn info(&self) -> Result<Option<Info>, FleetError> {
         let name = self.name;
-        if self.context.client().connection_state() != State::Connected {
-            return Err(FleetError::Unavailable("NATS is not connected: is nats-server running?".into()));
-        }
+        self.check_connection()?;
         let error = match self.context.get_stream(&self.stream).await {
             Ok(stream) => return Ok(Some(stream.cached_info().clone())),
             Err(error) => error,

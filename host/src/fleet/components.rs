@@ -14,8 +14,9 @@ use crate::domain::Digest;
 
 /// How long a component may take to be written or read: 32 MiB over a line of 1 Mbit/s.
 const TRANSFER_MAX: Duration = Duration::from_secs(300);
-/// How long nothing of it may come: pieces that were lost are never sent.
-const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// How long nothing of it may come, as long as a request may take: pieces that were lost are never
+/// sent.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// Largest piece in bytes, as other clients of object stores cut them.
 const PIECE_BYTES_MAX: usize = 128 << 10;
 /// What the protocol adds to a message, in bytes.
@@ -135,6 +136,7 @@ impl Components {
     }
 
     async fn read_once(&self, digest: Digest, bytes_max: usize) -> Result<Option<Vec<u8>>, FleetError> {
+        self.bucket.check_connection()?;
         let read = async {
             let object = match self.store.get(digest.to_string()).await {
                 Ok(object) => object,

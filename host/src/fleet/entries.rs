@@ -73,6 +73,7 @@ impl Entries {
 
     /// What stands for a domain. Asked of the leader: a replica may be behind what was told already.
     pub(super) async fn read(&self, domain: &Name) -> Result<Entry, FleetError> {
+        self.bucket.check_connection()?;
         let subject = format!("{}{domain}", self.store.prefix);
         let message = match self.store.stream.get_last_raw_message_by_subject(&subject).await {
             Ok(message) => message,
@@ -109,6 +110,7 @@ impl Entries {
 
     /// The domains that have an entry, as the leader has them.
     async fn domains(&self) -> Result<Vec<Name>, FleetError> {
+        self.bucket.check_connection()?;
         let filter = format!("{}>", self.store.prefix);
         let subjects = match self.store.stream.info_with_subjects(filter).await {
             Ok(subjects) => subjects.map_ok(|(subject, _)| subject).try_collect::<Vec<String>>().await,

@@ -4,74 +4,99 @@
 use std::time::Duration;
 
 use async_nats::jetstream::kv::Watch;
+use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 
 use super::FleetError;
 use super::bucket::Bucket;
 
-/// How soon it is noticed that the bucket was deleted or made anew, of which nobody tells. One
-/// small request each time.
+/// How soon it is noticed what nobody tells: that the bucket was deleted or made anew, and changes
+/// while the server had lost the watch. One small request each time.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// How long to wait after an error: short beside what people notice, long beside a request.
+/// How long from one attempt to watch to the next: short beside what people notice, long beside
+/// a request.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
 
 /// Changes of what is wanted, since one was last told.
 pub struct FleetWatch {
     bucket: Bucket,
-    standing: Option<Standing>,
-    not_before: Option<Instant>,
+    state: State,
 }
 
-/// A watch that stands, on a bucket that was made at a certain time.
+enum State {
+    /// A watch is being made; kept here, so that it gets on however often nobody waits for it.
+    Making(BoxFuture<'static, Result<Standing, FleetError>>),
+    Standing(Standing),
+}
+
+/// A watch on a bucket that was made at a certain time.
 struct Standing {
     changes: Watch,
     bucket_made: String,
+    /// The last change that was told, by its place in the bucket.
+    told: u64,
     look: Interval,
+    /// When the next attempt to watch may begin.
+    next_attempt: Instant,
 }
 
+/// What became of a watch that stood.
 enum Told {
     Changed,
-    /// Another bucket of that name stands.
-    Replaced,
+    /// The bucket is gone.
+    Gone,
+    /// It has to be made anew: another bucket of that name stands, or the server has lost it.
+    Ended,
 }
 
 impl FleetWatch {
     pub(super) fn new(bucket: Bucket) -> Self {
-        Self { bucket, standing: None, not_before: None }
+        Self { state: State::Making(make(bucket.clone(), Instant::now())), bucket }
     }
 
-    /// Completes when something may have changed: at first, and after a watch was made anew, at
-    /// once. May be dropped and called again at any time without losing a change. After an error
-    /// it is to be called again; it then waits a moment by itself.
+    /// Completes when something may have changed: at first, and after a watch was made anew, as
+    /// soon as it stands. May be dropped and called again at any time without losing a change.
+    /// After an error it is to be called again; it then waits a moment by itself.
     ///
     /// # Errors
     /// [`FleetError`] where there is no watch for now: the bucket is gone, or not to be reached.
     pub async fn changed(&mut self) -> Result<(), FleetError> {
-        if let Some(time) = self.not_before {
-            sleep_until(time).await;
-            self.not_before = None;
+        loop {
+            match &mut self.state {
+                State::Making(watch) => match watch.await {
+                    Ok(standing) => {
+                        self.state = State::Standing(standing);
+                        return Ok(());
+                    }
+                    Err(error) => {
+                        self.make(Instant::now() + RETRY_PAUSE);
+                        return Err(error);
+                    }
+                },
+                State::Standing(standing) => {
+                    let next_attempt = standing.next_attempt;
+                    match standing.next(&self.bucket).await {
+                        Told::Changed => return Ok(()),
+                        Told::Gone => {
+                            self.make(Instant::now() + RETRY_PAUSE);
+                            return Err(FleetError::Gone { bucket: self.bucket.name });
+                        }
+                        Told::Ended => self.make(next_attempt),
+                    }
+                }
+            }
         }
-        let told = match &mut self.standing {
-            Some(standing) => standing.next(&self.bucket).await,
-            None => Ok(Told::Replaced),
-        };
-        let done = match told {
-            Ok(Told::Changed) => Ok(()),
-            Ok(Told::Replaced) => self.stand().await,
-            Err(error) => Err(error),
-        };
-        if done.is_err() {
-            self.standing = None;
-            self.not_before = Some(Instant::now() + RETRY_PAUSE);
-        }
-        done
     }
 
-    /// Makes the watch, anew or for the first time.
-    async fn stand(&mut self) -> Result<(), FleetError> {
-        self.standing = None;
-        let bucket = &self.bucket;
+    fn make(&mut self, begin: Instant) {
+        self.state = State::Making(make(self.bucket.clone(), begin));
+    }
+}
+
+fn make(bucket: Bucket, begin: Instant) -> BoxFuture<'static, Result<Standing, FleetError>> {
+    let made = async move {
+        sleep_until(begin).await;
         let Some(info) = bucket.info().await? else { return Err(FleetError::Gone { bucket: bucket.name }) };
         let changes = match bucket.context.get_key_value(bucket.name).await {
             Ok(store) => match store.watch_all().await {
@@ -80,29 +105,46 @@ impl FleetWatch {
             },
             Err(error) => return Err(bucket.explain("watching the", error).await),
         };
-        let mut look = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
+        let now = Instant::now();
+        let mut look = interval_at(now + LOOK_EVERY, LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        self.standing = Some(Standing { changes, bucket_made: info.created.to_string(), look });
-        Ok(())
-    }
+        Ok(Standing {
+            changes,
+            bucket_made: info.created.to_string(),
+            told: info.state.last_sequence,
+            look,
+            next_attempt: now + RETRY_PAUSE,
+        })
+    };
+    made.boxed()
 }
 
 impl Standing {
-    async fn next(&mut self, bucket: &Bucket) -> Result<Told, FleetError> {
+    async fn next(&mut self, bucket: &Bucket) -> Told {
         loop {
             tokio::select! {
                 change = self.changes.next() => match change {
-                    Some(Ok(_)) => {
+                    Some(Ok(entry)) => {
+                        self.told = entry.revision;
                         // What else has come becomes one with it.
-                        while let Some(Some(Ok(_))) = self.changes.next().now_or_never() {}
-                        return Ok(Told::Changed);
+                        while let Some(Some(Ok(entry))) = self.changes.next().now_or_never() {
+                            self.told = entry.revision;
+                        }
+                        return Told::Changed;
                     }
-                    Some(Err(error)) => return Err(bucket.explain("watching the", error).await),
-                    None => return Err(bucket.explain("watching the", "the watch has ended").await),
+                    Some(Err(error)) => {
+                        tracing::debug!(%error, "the watch of the fleet's bucket is made anew");
+                        return Told::Ended;
+                    }
+                    None => return Told::Ended,
                 },
                 _ = self.look.tick() => match bucket.info().await {
-                    Ok(None) => return Err(FleetError::Gone { bucket: bucket.name }),
-                    Ok(Some(info)) if info.created.to_string() != self.bucket_made => return Ok(Told::Replaced),
+                    Ok(None) => return Told::Gone,
+                    Ok(Some(info)) if info.created.to_string() != self.bucket_made => return Told::Ended,
+                    Ok(Some(info)) if info.state.last_sequence > self.told => {
+                        self.told = info.state.last_sequence;
+                        return Told::Changed;
+                    }
                     Ok(Some(_)) => {}
                     // The connection comes back by itself, and the watch with it.
                     Err(error) => tracing::debug!(%error, "the fleet's bucket cannot be looked at"),
