@@ -169,7 +169,7 @@ mod tests {
         let json = serde_json::to_string(&wanted).expect("JSON");
         let (a, b) = ("aa".repeat(32), "bb".repeat(32));
         let expected = format!(
-            r#"{{"digest":"{b}","activation":2,"previous":"{a}","accept_drift":false,"denied":[],"why":"activated","by":"op@host","at":"1970-01-01T00:00:00.000Z"}}"#
+            r#"{{"digest":"{b}","activation":2,"previous":"{a}","accept_drift":false,"rollback":false,"denied":[],"why":"activated","by":"op@host","at":"1970-01-01T00:00:00.000Z"}}"#
         );
         assert_eq!(json, expected);
         assert_eq!(serde_json::from_str::<Wanted>(&json).expect("an entry"), wanted);
