@@ -94,6 +94,10 @@ impl Pipeline {
             live.aged_out = true;
             return Ok(live);
         };
+        // A snapshot may hold events of newer code as well, which then are not read.
+        if self.succession.is_some() && head.activation > self.instances.activation().number() {
+            return Err(self.outdated(id, head.activation));
+        }
         if head.sequence < snapshot.last_sequence {
             return Err(self.contradiction(id, snapshot.version, "the stream ends before its last event"));
         }
@@ -211,7 +215,7 @@ impl Pipeline {
         if let Some(author) = foreign
             && self.succession.is_some()
         {
-            return Err(self.outdated(id, live, author));
+            return Err(self.outdated(id, author.activation));
         }
         let evolved = live.evolve(&facts);
         if let Some(author) = foreign {
@@ -241,11 +245,10 @@ impl Pipeline {
 
     /// The aggregate has events of code that went live after this host's: old code never serves
     /// what new code has written, so the host goes on to it first.
-    fn outdated(&self, id: &AggregateId, live: &Live, author: &Author) -> Failure {
-        let (newer, own) = (author.activation, live.activation().number());
+    fn outdated(&self, id: &AggregateId, newer: u64) -> Failure {
+        let own = self.instances.activation().number();
         let message = format!(
-            "this aggregate has events of activation {newer} ({}), and this host serves activation {own}: send the request again, this host is to follow",
-            author.plugin
+            "this aggregate has events of activation {newer}, and this host serves activation {own}: send the request again, this host is to follow"
         );
         Failure { awaits: NonZeroU64::new(newer), ..Failure::new(Code::Unavailable, message).about(id) }
     }

@@ -265,9 +265,13 @@ impl Inner {
 
     async fn head(&self, id: &AggregateId) -> Result<Option<Head>, Unavailable> {
         let last = read::last(self, &self.subjects.events_of(id)).await?;
-        Ok(last.map(|message| Head {
-            sequence: message.sequence,
-            event_id: event_headers::read(&message.headers).ok().map(|origin| origin.event_id),
+        Ok(last.map(|message| {
+            let origin = event_headers::read(&message.headers).ok();
+            Head {
+                sequence: message.sequence,
+                event_id: origin.as_ref().map(|origin| origin.event_id),
+                activation: origin.map_or(0, |origin| origin.author.activation),
+            }
         }))
     }
 
