@@ -105,6 +105,13 @@ impl Status {
 
     /// Tells that a domain is served no more.
     pub(super) fn retired(&self, domain: &Name) {
+    /// Tells of a shadow, which settles nothing.
+    pub(super) fn shadowed(&self, domain: &Name, shadow: Shadow) {
+        if let Some(status) = self.lock().domains.get_mut(domain) {
+            status.shadow = Some(shadow);
+        }
+    }
+
         self.lock().domains.remove(domain);
     }
 
