@@ -73,8 +73,13 @@ impl Loader {
             self.go_back(domain, candidate.generation, wanted.activation, why).await;
             return Ok(());
         }
-        let candidate =
-            Candidate { accept_drift: wanted.accept_drift, told: true, number: Some(wanted.activation), ..candidate };
+        let candidate = Candidate {
+            accept_drift: wanted.accept_drift,
+            told: true,
+            number: Some(wanted.activation),
+            way_back: wanted.rollback,
+            ..candidate
+        };
         self.admit(candidate).await.map(drop)
     }
 
