@@ -85,8 +85,16 @@ impl Candidate {
             code: Some(Code::of(&*self.generation)),
             why,
             report: report.map(Arc::new),
+            again: false,
             at: Clock::System.now(),
         }))
+    }
+
+    /// Nothing is known against it, but it cannot be judged now.
+    fn put_off(&self, why: String) -> Refused {
+        let code = Some(Code::of(&*self.generation));
+        let refusal = Refusal { code, ..Refusal::for_now(self.origin.clone(), self.domain(), why) };
+        Refused::Code(Box::new(refusal))
     }
 
     /// Whether a report lets it go live.
@@ -304,7 +312,7 @@ impl Loader {
             Ok(Ok(report)) => report,
             Ok(Err(error)) => {
                 let why = format!("what is recorded cannot be read, so it cannot prove itself: {error}");
-                return Err(candidate.refused(why, None));
+                return Err(candidate.put_off(why));
             }
             Err(error) => return Err(candidate.refused(format!("the gate ended in a panic: {error}"), None)),
         };
