@@ -97,6 +97,15 @@ impl Fleet {
         self.entries.read_all().await
     }
 
+    /// Whether somebody has deleted what was wanted for a domain; a bucket that lacks it because it
+    /// was made anew says nothing.
+    ///
+    /// # Errors
+    /// [`FleetError`], also where the entry is none of ours.
+    pub async fn is_withdrawn(&self, domain: &Name) -> Result<bool, FleetError> {
+        Ok(self.entries.read(domain).await?.is_deleted())
+    }
+
     /// Has the fleet run a component that is kept, under a number above the standing one and above
     /// `at_least`. It is no longer denied then.
     ///

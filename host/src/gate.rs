@@ -114,26 +114,8 @@ impl Gate<'_> {
     }
 
     fn new_report(&self) -> Report {
-        Report {
-            domain: self.candidate.description().domain.clone(),
-            candidate: Code::of(&*self.candidate),
-            live: self.live.as_ref().map(|live| Code::of(&*live.generation)),
-            verdict: Verdict::Same,
-            compared: Compared::default(),
-            not_compared: Vec::new(),
-            differing: 0,
-            differences: Vec::new(),
-            deciding_otherwise: 0,
-            decisions: Vec::new(),
-            failing: 0,
-            failures: Vec::new(),
-            misread: 0,
-            misreading: None,
-            misread_code: BTreeSet::new(),
-            parked: 0,
-            reads: BTreeSet::new(),
-            took_ms: 0,
-        }
+        let live = self.live.as_ref().map(|live| Code::of(&*live.generation));
+        Report::new(self.candidate.description().domain.clone(), Code::of(&*self.candidate), live)
     }
 }
 

@@ -141,8 +141,8 @@ pub struct Head {
     pub sequence: u64,
     /// Its id, where it has one.
     pub event_id: Option<Uuid>,
-    /// The activation number of the code that decided it, where it has one.
-    pub activation: Option<u64>,
+    /// The activation number of the code that decided it, 0 where it has none.
+    pub activation: u64,
 }
 
 /// What a log holds as a whole.

@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod certificates;
 pub mod cli;
+pub mod counter;
 pub mod credentials;
 pub mod eventually;
 pub mod host;
@@ -20,6 +21,7 @@ pub mod stream;
 
 pub use agent::Agent;
 pub use cli::Cli;
+pub use counter::Counter;
 pub use eventually::{PATIENCE, eventually};
 pub use host::{Host, HostBuilder};
 pub use message::Message;

@@ -38,6 +38,13 @@ pub(super) struct Entry {
     revision: u64,
 }
 
+impl Entry {
+    /// Whether it was there and was deleted.
+    pub(super) fn is_deleted(&self) -> bool {
+        self.wanted.is_none() && self.revision > 0
+    }
+}
+
 impl Entries {
     /// Finds the bucket, or makes it.
     pub(super) async fn open(bucket: Bucket, replicas: usize) -> Result<Self, FleetError> {

@@ -172,6 +172,30 @@ impl Failing {
 }
 
 impl Report {
+    /// A report of nothing yet.
+    pub(super) fn new(domain: Name, candidate: Code, live: Option<Code>) -> Self {
+        Self {
+            domain,
+            candidate,
+            live,
+            verdict: Verdict::Same,
+            compared: Compared::default(),
+            not_compared: Vec::new(),
+            differing: 0,
+            differences: Vec::new(),
+            deciding_otherwise: 0,
+            decisions: Vec::new(),
+            failing: 0,
+            failures: Vec::new(),
+            misread: 0,
+            misreading: None,
+            misread_code: BTreeSet::new(),
+            parked: 0,
+            reads: BTreeSet::new(),
+            took_ms: 0,
+        }
+    }
+
     /// Notes an aggregate that the candidate cannot bring up to date.
     pub(super) fn fails(&mut self, failing: Failing) {
         self.failing += 1;
@@ -392,23 +416,8 @@ mod tests {
 
     fn report(verdict: Verdict, live_schema: Option<u32>, own_schema: u32) -> Report {
         let code = |state_schema| Code { version: "1".into(), digest: Digest::of(b"code"), state_schema };
-        Report {
-            domain: Name::new("counter").expect("a name"),
-            candidate: code(own_schema),
-            live: live_schema.map(code),
-            verdict,
-            compared: Compared::default(),
-            not_compared: Vec::new(),
-            differing: 0,
-            differences: Vec::new(),
-            failing: 0,
-            failures: Vec::new(),
-            misread: 0,
-            misreading: None,
-            parked: 0,
-            reads: BTreeSet::new(),
-            took_ms: 0,
-        }
+        let domain = Name::new("counter").expect("a name");
+        Report { verdict, ..Report::new(domain, code(own_schema), live_schema.map(code)) }
     }
 
     #[test]

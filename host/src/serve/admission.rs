@@ -32,6 +32,8 @@ pub(super) struct Candidate {
     pub(super) told: bool,
     /// Its activation number, where the fleet gives it.
     pub(super) number: Option<u64>,
+    /// Whether it is a way back, which no gate may refuse.
+    pub(super) way_back: bool,
 }
 
 /// Why a candidate did not go live.
@@ -52,12 +54,20 @@ impl Candidate {
     pub(super) fn of(loaded: Loaded, origin: Origin) -> Self {
         let Loaded { plugin, component } = loaded;
         let generation: Arc<dyn Generation> = Arc::new(plugin);
-        Self { generation, component, origin, accept_drift: false, told: false, number: None }
+        Self { generation, component, origin, accept_drift: false, told: false, number: None, way_back: false }
     }
 
     /// Code that was live on this host before, whose component is kept already.
     pub(super) fn known(generation: Arc<dyn Generation>, origin: Origin) -> Self {
-        Self { generation, component: Vec::new(), origin, accept_drift: true, told: true, number: None }
+        Self {
+            generation,
+            component: Vec::new(),
+            origin,
+            accept_drift: true,
+            told: true,
+            number: None,
+            way_back: false,
+        }
     }
 
     pub(super) fn domain(&self) -> &Name {
@@ -75,8 +85,16 @@ impl Candidate {
             code: Some(Code::of(&*self.generation)),
             why,
             report: report.map(Arc::new),
+            again: false,
             at: Clock::System.now(),
         }))
+    }
+
+    /// Nothing is known against it, but it cannot be judged now.
+    fn put_off(&self, why: String) -> Refused {
+        let code = Some(Code::of(&*self.generation));
+        let refusal = Refusal { code, ..Refusal::for_now(self.origin.clone(), self.domain(), why) };
+        Refused::Code(Box::new(refusal))
     }
 }
 
@@ -170,10 +188,10 @@ impl Loader {
         let newest = ground.newest.clone();
         let known = newest.as_ref().is_some_and(|newest| *newest.plugin == *plugin_text(&*candidate.generation));
         let mut report = None;
-        let judged = if known && record.denied.is_none() {
+        let judged = if candidate.way_back || known && record.denied.is_none() {
             Ok(())
         } else {
-            let before = self.kept_before(&newest, &record).await;
+            let before = self.code_before(domain, &newest, &record).await;
             let judged = match self.check_denied(&candidate, &record) {
                 Ok(()) if newest.is_some() => {
                     let live = before.as_ref().map(|before| self.partner(before, &newest));
@@ -188,7 +206,7 @@ impl Loader {
                     // The candidate is refused, and what was live before the restart goes on.
                     self.refuse(*refusal).await;
                     let kept = Candidate::of(before, Origin::Kept);
-                    let number = next_number(newest.as_ref().map_or(0, |n| n.activation), newest, &*kept.generation);
+                    let number = next_number(0, newest, &*kept.generation);
                     let record = self.record(domain, &ground.snapshots, kept.digest()).await;
                     let activation = self.activation(&kept, number, &record);
                     return self.serve(ground, kept, activation, None).await;
@@ -209,11 +227,16 @@ impl Loader {
     }
 
     /// The code that the log names as its last one, or that is to stand in for denied code.
-    async fn kept_before(&self, newest: &Option<Author>, record: &CodeRecord) -> Option<Loaded> {
+    async fn code_before(&self, domain: &Name, newest: &Option<Author>, record: &CodeRecord) -> Option<Loaded> {
         let named = newest.as_ref().and_then(|newest| newest.digest());
         let digest = record.denied.as_ref().map_or(named, |denied| denied.instead.or(named))?;
         let registry = self.around.registry.clone();
-        tokio::task::spawn_blocking(move || registry.load_kept(digest)).await.ok().flatten()
+        let kept = tokio::task::spawn_blocking(move || registry.load_kept(digest)).await.ok().flatten();
+        match (kept, &self.fleet) {
+            // A host that has kept nothing yet holds it against the same code as the others do.
+            (None, Some(fleet)) => self.fetch(fleet, domain, digest).await.ok(),
+            (kept, _) => kept,
+        }
     }
 
     fn partner(&self, before: &Loaded, newest: &Option<Author>) -> Arc<Activation> {
@@ -279,7 +302,7 @@ impl Loader {
             Ok(Ok(report)) => report,
             Ok(Err(error)) => {
                 let why = format!("what is recorded cannot be read, so it cannot prove itself: {error}");
-                return Err(candidate.refused(why, None));
+                return Err(candidate.put_off(why));
             }
             Err(error) => return Err(candidate.refused(format!("the gate ended in a panic: {error}"), None)),
         };

@@ -1,50 +1,82 @@
 //! What the fleet wants, and going by it: every domain it names runs the code it names, under the
 //! number it gives.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::admission::{Candidate, Refused};
 use super::loader::Loader;
 use super::status::{Origin, Refusal};
 use crate::domain::Digest;
-use crate::fleet::{Fleet, Wanted};
+use crate::fleet::{Fleet, FleetError, Wanted};
 use crate::name::Name;
 use crate::registry::Loaded;
+
+/// How soon what could not be read or had is looked for again.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 impl Loader {
     /// Brings everything that is served to what the fleet wants. What it cannot bring there stays
     /// as it is, and the list says why.
     pub(super) async fn go_by_fleet(&mut self) {
         let Some(fleet) = self.fleet.clone() else { return };
-        let wanted = match fleet.all_wanted().await {
-            Ok(wanted) => wanted,
-            Err(error) => {
-                tracing::warn!(%error, "what the fleet wants cannot be read: what is live stays");
-                return;
+        self.again_at = None;
+        match fleet.all_wanted().await {
+            Ok(wanted) => {
+                if self.unreadable.take().is_some() {
+                    tracing::info!("what the fleet wants can be read again");
+                }
+                self.retire_withdrawn(&fleet, &wanted).await;
+                for (domain, wanted) in wanted {
+                    self.go_by_wanted(&fleet, domain, wanted).await;
+                }
             }
-        };
-        let unwanted: Vec<Name> = self.served.keys().filter(|domain| !wanted.contains_key(*domain)).cloned().collect();
-        for domain in unwanted {
-            self.wanted.remove(&domain);
-            self.retire(&domain, &Origin::Fleet).await;
+            Err(error) => self.cannot_read_fleet(&error),
         }
-        for (domain, wanted) in wanted {
-            let is_new = self.wanted.get(&domain).is_none_or(|known| known.activation != wanted.activation);
-            self.wanted.insert(domain.clone(), wanted.clone());
-            if !is_new {
-                continue;
+        if self.unreadable.is_some() || !self.put_off.is_empty() {
+            self.again_at = Some(Instant::now() + AGAIN_AFTER);
+        }
+    }
+
+    /// Says so, once for each reason.
+    pub(super) fn cannot_read_fleet(&mut self, error: &FleetError) {
+        let why = error.to_string();
+        if self.unreadable.as_ref() != Some(&why) {
+            tracing::warn!(error = why, "what the fleet wants cannot be read: what is live stays");
+            self.unreadable = Some(why);
+        }
+    }
+
+    /// Serves no more what was taken back. An entry that cannot be read, or is missing since the
+    /// bucket was made anew, is nobody's wish.
+    async fn retire_withdrawn(&mut self, fleet: &Fleet, wanted: &BTreeMap<Name, Wanted>) {
+        let missing: Vec<Name> = self.served.keys().filter(|domain| !wanted.contains_key(*domain)).cloned().collect();
+        for domain in missing {
+            if fleet.is_withdrawn(&domain).await == Ok(true) {
+                self.wanted.remove(&domain);
+                self.put_off.remove(&domain);
+                self.retire(&domain, &Origin::Fleet).await;
             }
+        }
+    }
+
+    async fn go_by_wanted(&mut self, fleet: &Fleet, domain: Name, wanted: Wanted) {
+        let is_new = self.wanted.get(&domain) != Some(&wanted);
+        if !self.put_off.remove(&domain) && !is_new {
+            return;
+        }
+        if is_new {
+            self.wanted.insert(domain.clone(), wanted.clone());
             self.tell_status(&domain);
-            if let Err(refused) = self.go_to(&fleet, &domain, &wanted).await {
-                let refusal = match refused {
-                    Refused::Code(refusal) => *refusal,
-                    Refused::Serve(error) => {
-                        // Nothing is wrong with the code, so it is tried again at the next occasion.
-                        self.wanted.remove(&domain);
-                        Refusal { domain: Some(domain.clone()), ..Refusal::of_file(Origin::Fleet, error.to_string()) }
-                    }
-                };
-                self.refuse(refusal).await;
+        }
+        match self.go_to(fleet, &domain, &wanted).await {
+            Ok(()) => {}
+            Err(Refused::Code(refusal)) => self.refuse(*refusal).await,
+            Err(Refused::Serve(error)) => {
+                self.refuse(Refusal::for_now(Origin::Fleet, &domain, error.to_string())).await;
             }
         }
     }
@@ -52,8 +84,11 @@ impl Loader {
     /// Goes to what is wanted of one domain.
     async fn go_to(&mut self, fleet: &Fleet, domain: &Name, wanted: &Wanted) -> Result<(), Refused> {
         let standing = self.served.get(domain);
-        if standing.is_some_and(|served| served.live.number() >= wanted.activation) {
-            return Ok(());
+        if let Some(live) = standing.map(|served| &served.live).filter(|live| live.number() >= wanted.activation) {
+            return match live.digest() == wanted.digest {
+                true => Ok(()),
+                false => Err(behind_live(domain, wanted, live.number())),
+            };
         }
         let at_hand = standing.and_then(|served| {
             let known = [Some(&served.live.generation), served.previous.as_ref()];
@@ -73,8 +108,13 @@ impl Loader {
             self.go_back(domain, candidate.generation, wanted.activation, why).await;
             return Ok(());
         }
-        let candidate =
-            Candidate { accept_drift: wanted.accept_drift, told: true, number: Some(wanted.activation), ..candidate };
+        let candidate = Candidate {
+            accept_drift: wanted.accept_drift,
+            told: true,
+            number: Some(wanted.activation),
+            way_back: wanted.rollback,
+            ..candidate
+        };
         self.admit(candidate).await.map(drop)
     }
 
@@ -84,10 +124,11 @@ impl Loader {
             let refusal = Refusal { domain: Some(domain.clone()), ..Refusal::of_file(Origin::Fleet, why) };
             Refused::Code(Box::new(refusal))
         };
+        let not_now =
+            |error: FleetError| Refused::Code(Box::new(Refusal::for_now(Origin::Fleet, domain, error.to_string())));
         let max = self.around.registry.engine.limits().file_bytes_max;
-        let component = fleet.component(digest, max).await.map_err(|error| refused(error.to_string()))?;
-        let component = component
-            .ok_or_else(|| refused(format!("the fleet's store has no component {digest}: push it once more")))?;
+        let component = fleet.component(digest, max).await.map_err(not_now)?;
+        let component = component.ok_or_else(|| not_now(FleetError::NotStored { digest }))?;
         let registry = self.around.registry.clone();
         let loading = tokio::task::spawn_blocking(move || registry.load(component));
         match loading.await {
@@ -96,4 +137,13 @@ impl Loader {
             Err(error) => Err(refused(format!("component {digest}: loading it ended in a panic: {error}"))),
         }
     }
+}
+
+/// Events only ever bear growing numbers.
+fn behind_live(domain: &Name, wanted: &Wanted, live: u64) -> Refused {
+    let why = format!(
+        "the fleet wants component {} as activation {}, but activation {live} is live here: activate it once more, which gives it a higher number",
+        wanted.digest, wanted.activation
+    );
+    Refused::Code(Box::new(Refusal { domain: Some(domain.clone()), ..Refusal::of_file(Origin::Fleet, why) }))
 }

@@ -1,13 +1,14 @@
 //! The one task that loads and unloads: whatever says that other code is wanted, the directory,
 //! the fleet or somebody who asks, is done here, one thing after the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
 
 use super::admission::{Candidate, Refused};
 use super::domain::Domain;
@@ -47,6 +48,12 @@ pub(super) struct Loader {
     pub(super) fleet: Option<Fleet>,
     /// What the fleet wants.
     pub(super) wanted: BTreeMap<Name, Wanted>,
+    /// Domains whose wanted code could not be had, for no fault of its own.
+    pub(super) put_off: BTreeSet<Name>,
+    /// Why what the fleet wants could not be read the last time.
+    pub(super) unreadable: Option<String>,
+    /// When to go by the fleet without being told to.
+    pub(super) again_at: Option<Instant>,
     /// Told when the plugin on probation of some domain failed too often.
     pub(super) probation_failed: Arc<Notify>,
     /// Told when newer code than the live one was met in the log.
@@ -75,6 +82,9 @@ impl Loader {
             behind: fleet.as_ref().map(|_| Arc::new(Notify::new())),
             fleet,
             wanted: BTreeMap::new(),
+            put_off: BTreeSet::new(),
+            unreadable: None,
+            again_at: None,
             around,
             status,
             served: BTreeMap::new(),
@@ -120,6 +130,7 @@ impl Loader {
             let cause = tokio::select! {
                 cause = source.changed() => cause,
                 () = met_newer(self.behind.as_deref()) => Cause::Fleet,
+                () = due(self.again_at) => Cause::Fleet,
                 Some(ask) = asks.recv() => Cause::Asked(ask),
                 () = self.probation_failed.notified() => Cause::ProbationFailed,
                 () = stopped(&mut stop) => break,
@@ -127,9 +138,7 @@ impl Loader {
             match cause {
                 Cause::Directory(listing) => self.directory_changed(&listing).await,
                 Cause::Fleet => self.go_by_fleet().await,
-                Cause::Unreachable(error) => {
-                    tracing::warn!(%error, "what the fleet wants cannot be read: what is live stays")
-                }
+                Cause::Unreachable(error) => self.cannot_read_fleet(&error),
                 Cause::Asked(Ask { order, answer }) => {
                     let done = self.obey(order).await;
                     // Whoever asked may have gone.
@@ -316,6 +325,13 @@ impl Loader {
     /// A candidate did not go live: one log line, a count, an event, and a place in the list.
     pub(super) async fn refuse(&mut self, refusal: Refusal) {
         let domain = refusal.domain.clone();
+        if let Some(domain) = domain.as_ref().filter(|_| refusal.again) {
+            self.put_off.insert(domain.clone());
+            // It is tried again and again, and told once.
+            if self.status.tells_of(&refusal) {
+                return;
+            }
+        }
         tracing::error!(origin = %refusal.origin, domain = domain.as_ref().map(tracing::field::display), error = refusal.why, "plugin refused");
         if let Some(served) = domain.as_ref().and_then(|domain| self.served.get(domain)) {
             served.domain.metrics.plugins_refused.add(1);
@@ -429,6 +445,14 @@ impl Source {
             Self::Directory(directory) => Cause::Directory(directory.settled().await),
             Self::Fleet(fleet) => fleet.changed().await.map_or_else(Cause::Unreachable, |()| Cause::Fleet),
         }
+    }
+}
+
+/// Completes at that time; never where none is set.
+async fn due(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -57,8 +57,8 @@ impl Loader {
             live.show_to(None);
         });
         started.map_err(|error| format!("no thread can be had: {error}"))?;
-        served.shadow = Some(shadow);
-        self.tell_status(&domain);
+        served.shadow = Some(shadow.clone());
+        self.status.shadowed(&domain, shadow);
         Ok(domain)
     }
 }

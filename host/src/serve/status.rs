@@ -82,6 +82,8 @@ pub(super) struct Refusal {
     pub(super) code: Option<Code>,
     pub(super) why: String,
     pub(super) report: Option<Arc<Report>>,
+    /// Whether it may be taken as it is another time: what is wrong lies elsewhere.
+    pub(super) again: bool,
     pub(super) at: Timestamp,
 }
 
@@ -103,6 +105,13 @@ impl Status {
         told.domains.insert(domain.clone(), status);
     }
 
+    /// Tells of a shadow, which settles nothing.
+    pub(super) fn shadowed(&self, domain: &Name, shadow: Shadow) {
+        if let Some(status) = self.lock().domains.get_mut(domain) {
+            status.shadow = Some(shadow);
+        }
+    }
+
     /// Tells that a domain is served no more.
     pub(super) fn retired(&self, domain: &Name) {
         self.lock().domains.remove(domain);
@@ -116,6 +125,14 @@ impl Status {
             told.refused.remove(0);
         }
         told.refused.push(refusal);
+    }
+
+    /// Whether the same was refused for the same reason, and nothing has happened since.
+    pub(super) fn tells_of(&self, refusal: &Refusal) -> bool {
+        let same = |known: &Refusal| {
+            known.origin == refusal.origin && known.domain == refusal.domain && known.why == refusal.why
+        };
+        self.lock().refused.iter().any(same)
     }
 
     /// What was refused from a place that is gone matters no more.
@@ -180,7 +197,12 @@ impl DomainStatus {
 impl Refusal {
     /// A file that gives no code at all.
     pub(super) fn of_file(origin: Origin, why: String) -> Self {
-        Self { origin, domain: None, code: None, why, report: None, at: Clock::System.now() }
+        Self { origin, domain: None, code: None, why, report: None, again: false, at: Clock::System.now() }
+    }
+
+    /// Code of a domain that cannot be had for now.
+    pub(super) fn for_now(origin: Origin, domain: &Name, why: String) -> Self {
+        Self { domain: Some(domain.clone()), again: true, ..Self::of_file(origin, why) }
     }
 
     /// The refusal as it is told.

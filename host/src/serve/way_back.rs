@@ -11,6 +11,7 @@ use super::status::Origin;
 use crate::activation::Activation;
 use crate::clock::Clock;
 use crate::domain::Generation;
+use crate::fleet::FleetError;
 use crate::gate::Report;
 use crate::name::Name;
 use crate::store::Denied;
@@ -29,7 +30,11 @@ impl Loader {
                     let by = &self.status.identity().name;
                     let rolled = fleet.roll_back(&domain, Some(number), Some(why), by, &Clock::System).await;
                     self.go_by_fleet().await;
-                    rolled.map(drop).map_err(|error| error.to_string())
+                    match rolled {
+                        // Overtaken: another host was faster.
+                        Ok(_) | Err(FleetError::Overtaken { .. }) => Ok(()),
+                        Err(error) => Err(error.to_string()),
+                    }
                 }
                 // The first code of a domain goes on as it is: there is nothing to go back to.
                 None if served.previous.is_none() => Err("there is none".into()),

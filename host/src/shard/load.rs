@@ -44,13 +44,6 @@ impl Pipeline {
             // Another host may have appended and saved between the two reads.
             head = self.events.head(id).await.map_err(|e| unavailable(id, e))?;
         }
-        if let Some(newer) = head.and_then(|head| head.activation)
-            && self.succession.is_some()
-            && newer > self.instances.activation().number()
-        {
-            // A snapshot may cover all of it, so that no event would show whose it is.
-            return Err(self.outdated(id, newer));
-        }
         let mut live = match (snapshot, head) {
             (None, None) => Live::create(&self.instances, id).map_err(|e| failed(id, e))?,
             (None, Some(head)) => self.replay(id, head).await?,
@@ -101,6 +94,10 @@ impl Pipeline {
             live.aged_out = true;
             return Ok(live);
         };
+        // A snapshot may hold events of newer code as well, which then are not read.
+        if self.succession.is_some() && head.activation > self.instances.activation().number() {
+            return Err(self.outdated(id, head.activation));
+        }
         if head.sequence < snapshot.last_sequence {
             return Err(self.contradiction(id, snapshot.version, "the stream ends before its last event"));
         }

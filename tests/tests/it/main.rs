@@ -1,5 +1,5 @@
 //! The contract, promise by promise, tested from outside. One binary with a module per theme; it
-//! must not know the code under test, `fleet_store` excepted.
+//! must not know the code under test, `fleet` and `fleet_store` excepted.
 
 mod bad_input;
 mod bad_plugins;
@@ -13,6 +13,7 @@ mod duplicates;
 mod events;
 mod every_verb;
 mod expected_version;
+mod fleet;
 mod fleet_store;
 mod foreign_acknowledgements;
 mod forged_events;

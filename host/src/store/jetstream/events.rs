@@ -320,7 +320,7 @@ impl Inner {
             Head {
                 sequence: message.sequence,
                 event_id: origin.as_ref().map(|origin| origin.event_id),
-                activation: origin.map(|origin| origin.author.activation),
+                activation: origin.map_or(0, |origin| origin.author.activation),
             }
         }))
     }

@@ -277,7 +277,10 @@ impl Log {
     fn head(&self, id: &AggregateId) -> Option<Head> {
         let (_, last) = self.events.iter().rev().find(|(of, _)| of == id)?;
         let origin = last.origin.as_ref().ok();
-        let event_id = origin.map(|origin| origin.event_id);
-        Some(Head { sequence: last.sequence, event_id, activation: origin.map(|origin| origin.author.activation) })
+        Some(Head {
+            sequence: last.sequence,
+            event_id: origin.map(|origin| origin.event_id),
+            activation: origin.map_or(0, |origin| origin.author.activation),
+        })
     }
 }
