@@ -17,9 +17,16 @@ pub(super) struct Checked {
     report: Option<Report>,
     against: String,
     /// Why a host would refuse it; `None` where it would let it go live.
-    refusal: Option<String>,
+    refusal: Option<Refusal>,
     /// What is to be said where it would go live.
     remark: &'static str,
+}
+
+/// Why a host would refuse it.
+struct Refusal {
+    /// For who has not seen the report.
+    cause: Option<String>,
+    remedy: String,
 }
 
 impl Checked {
@@ -69,7 +76,7 @@ impl Checked {
         let document = json!({
             "file": self.file,
             "accepted": self.refusal.is_none(),
-            "reason": self.refusal,
+            "reason": self.refusal.as_ref().map(Refusal::whole),
             "against": self.against,
             "report": self.report,
         });
@@ -84,23 +91,34 @@ impl Checked {
         let file = &self.file;
         match &self.refusal {
             None => format!("{report}{against}\n{GOOD}ok{GOOD:#}  {file} would go live{}", self.remark),
-            Some(why) => format!("{report}{against}\n{BAD}refused{BAD:#}  {file} would not go live: {}", harmless(why)),
+            Some(Refusal { remedy, .. }) => {
+                format!("{report}{against}\n{BAD}refused{BAD:#}  {file} would not go live. {}", harmless(remedy))
+            }
         }
     }
 }
 
-/// Why a host would refuse it.
-fn refusal(report: &Report, denied: Option<Denied>, accept_drift: bool) -> Option<String> {
+impl Refusal {
+    fn whole(&self) -> String {
+        match &self.cause {
+            Some(cause) => format!("{cause}. {}", self.remedy),
+            None => self.remedy.clone(),
+        }
+    }
+}
+
+fn refusal(report: &Report, denied: Option<Denied>, accept_drift: bool) -> Option<Refusal> {
     if report.passes(accept_drift) {
         let Denied { why, .. } = denied?;
         let (domain, digest) = (&report.domain, report.candidate.digest);
-        return Some(format!(
-            "a host put it back before ({why}), and it is not tried again until somebody says so: `agent-service plugin activate {domain} {digest}`"
-        ));
+        let remedy = format!(
+            "A host put it back before ({why}), and it is not tried again until somebody says so: `agent-service plugin activate {domain} {digest}`"
+        );
+        return Some(Refusal { cause: None, remedy });
     }
     let remedy = match report.verdict {
         Verdict::Different => "If that is wanted, raise the plugin's state schema number, or accept it: --accept-drift",
         Verdict::Same | Verdict::Failed => "Events are facts: the plugin must stay able to read them",
     };
-    Some(format!("{}. {remedy}", report.summary()))
+    Some(Refusal { cause: Some(report.summary()), remedy: remedy.to_owned() })
 }
