@@ -12,6 +12,7 @@ use tokio::process::{Child, Command};
 
 use crate::eventually::{PATIENCE, eventually};
 use crate::nats::Nats;
+use crate::plugin_dir::PluginDir;
 use crate::plugins::{plugin, service_binary};
 use crate::signal;
 
@@ -52,6 +53,13 @@ impl HostBuilder {
     /// The plugin of a domain.
     pub fn plugin(self, domain: &str) -> Result<Self> {
         Ok(self.plugin_file(&format!("{domain}.wasm"), &std::fs::read(plugin(domain)?)?))
+    }
+
+    /// The plugins of a directory of the test's own, and none else.
+    #[must_use]
+    pub fn plugins_of(self, dir: &PluginDir) -> Self {
+        let path = dir.path().display();
+        self.without_plugins().env("PLUGIN_DIR", path)
     }
 
     /// No plugin at all in the directory.
@@ -175,6 +183,13 @@ impl Host {
             Ok(())
         })
         .await
+    }
+
+    /// How much of its memory is resident, in KiB.
+    pub fn resident_kib(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        Ok(line.trim().trim_end_matches("kB").trim().parse()?)
     }
 
     /// Whether it is still running.

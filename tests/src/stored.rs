@@ -3,10 +3,12 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Context, Result, ensure};
-use async_nats::HeaderMap;
+use anyhow::{Context, Result, anyhow, ensure};
+use async_nats::jetstream::consumer::pull::OrderedConfig;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use async_nats::{HeaderMap, Message};
+use futures::StreamExt;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -76,6 +78,25 @@ impl Nats {
     /// All stored events of one aggregate of the agent domain, in order.
     pub async fn stored(&self, id: &str) -> Result<Vec<Stored>> {
         self.stored_in("AGENT_EVENTS", &format!("agent.events.{id}.>")).await
+    }
+
+    /// All messages that a stream holds now, in order; made for many.
+    pub async fn stored_at_once(&self, stream: &str) -> Result<Vec<Stored>> {
+        let stream = self.jetstream().get_stream(stream).await?;
+        let count = usize::try_from(stream.cached_info().state.messages)?;
+        let consumer = stream.create_consumer(OrderedConfig::default()).await?;
+        let mut messages = consumer.messages().await?.take(count);
+        let mut found = Vec::with_capacity(count);
+        while let Some(message) = messages.next().await {
+            let message = message?;
+            let info = message.info().map_err(|error| anyhow!(error))?;
+            let (sequence, time_ms) = (info.stream_sequence, info.published.unix_timestamp_nanos() / 1_000_000);
+            let Message { subject, headers, payload, .. } = message.message;
+            let (headers, data) = (headers.unwrap_or_default(), serde_json::from_slice(&payload).unwrap_or_default());
+            found.push(Stored { subject: subject.to_string(), sequence, headers, data, time_ms });
+        }
+        ensure!(found.len() == count, "{} of {count} messages", found.len());
+        Ok(found)
     }
 
     /// All messages of a stream under a subject, in order.

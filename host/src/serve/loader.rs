@@ -174,34 +174,50 @@ impl Loader {
                 self.offer(candidate, &file.path).await;
             }
         }
-        for path in &gone {
-            self.leave_file(path).await;
-        }
+        self.leave_files().await;
     }
 
     fn is_fresh(&self, file: &PluginFile) -> bool {
         self.files.get(&file.path).is_none_or(|known| known.fingerprint != file.fingerprint)
     }
 
-    /// A file is gone: another one that brings the same domain takes its place, else the domain
-    /// is retired.
-    async fn leave_file(&mut self, path: &Path) {
-        let origin = Origin::File(path.to_path_buf());
-        let Some(domain) = self.served.iter().find(|(_, served)| served.origin == origin).map(|(name, _)| name.clone())
-        else {
-            return;
-        };
-        let other =
-            self.files.iter().find(|(_, known)| known.domain.as_ref() == Some(&domain)).map(|(path, _)| path.clone());
-        if let Some(other) = other
-            && let Ok(loaded) = self.load_file(&other).await
-        {
-            self.offer(Candidate::of(loaded, Origin::File(other.clone())), &other).await;
-            if self.served.get(&domain).is_some_and(|served| served.origin != origin) {
-                return;
+    /// Where the file of a domain is gone, or brings another domain now, another file that brings
+    /// the same one takes its place, else the domain is retired.
+    async fn leave_files(&mut self) {
+        let left: Vec<(Name, Origin)> = self
+            .served
+            .iter()
+            .filter(|(domain, served)| self.has_left(domain, &served.origin))
+            .map(|(domain, served)| (domain.clone(), served.origin.clone()))
+            .collect();
+        for (domain, origin) in left {
+            if !self.is_taken_over(&domain, &origin).await {
+                self.retire(&domain, &origin).await;
             }
         }
-        self.retire(&domain, &origin).await;
+    }
+
+    /// Whether a domain's file brings it no more. Of one that became something else than a plugin,
+    /// nothing is known, and what is live stays.
+    fn has_left(&self, domain: &Name, origin: &Origin) -> bool {
+        let Origin::File(path) = origin else { return false };
+        self.files.get(path).is_none_or(|known| known.domain.as_ref().is_some_and(|brought| brought != domain))
+    }
+
+    /// Tries the files that bring a domain until one serves it.
+    async fn is_taken_over(&mut self, domain: &Name, left: &Origin) -> bool {
+        let brings = |known: &Known| known.domain.as_ref() == Some(domain);
+        let others: Vec<PathBuf> =
+            self.files.iter().filter(|(_, known)| brings(known)).map(|(path, _)| path.clone()).collect();
+        for path in others {
+            if let Ok(loaded) = self.load_file(&path).await {
+                self.offer(Candidate::of(loaded, Origin::File(path.clone())), &path).await;
+            }
+            if self.served.get(domain).is_some_and(|served| served.origin != *left) {
+                return true;
+            }
+        }
+        false
     }
 
     pub(super) async fn retire(&mut self, domain: &Name, origin: &Origin) {
@@ -252,10 +268,11 @@ impl Loader {
     /// Offers a file's code, unless another file serves its domain.
     async fn offer_file(&mut self, candidate: Candidate, path: &Path) -> Result<(), Refused> {
         let domain = candidate.domain().clone();
+        let left = self.served.get(&domain).is_some_and(|served| self.has_left(&domain, &served.origin));
         if let Some(served) = self.served.get_mut(&domain) {
             if let Origin::File(other) = &served.origin
                 && other != path
-                && self.files.contains_key(other)
+                && !left
             {
                 let why =
                     format!("another file brings the same domain and is live: {}. Remove one of them", other.display());

@@ -1,0 +1,61 @@
+//! Other code goes live again and again while many clients are at work. It must not know what the
+//! code does.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use tempfile::TempDir;
+use tests::plugin_dir::COUNTER_FILE as FILE;
+use tests::plugins::{plugin, successor};
+use tests::traffic::{Traffic, pace};
+use tests::{Host, Nats, PluginDir};
+
+const COUNTERS: usize = 400;
+const SWAPS: u64 = 20;
+
+#[tokio::test]
+async fn no_command_is_lost_doubled_or_failed_by_swaps() -> Result<()> {
+    let nats = Nats::start().await?;
+    let (dir, cache) = (PluginDir::of_counter()?, TempDir::new()?);
+    let host = Host::builder(&nats)?.plugins_of(&dir).env("PLUGIN_CACHE_DIR", cache.path().display());
+    let _host = host.start(&nats).await?;
+    let setting = |name: &str, default: u32| std::env::var(name).map_or(Ok(default), |text| text.parse());
+    let rate = setting("AGENT_LOAD_RATE", 1000)?;
+    let period = Duration::from_millis(u64::from(setting("AGENT_SWAP_PERIOD_MS", 1500)?));
+    let traffic = Traffic::new(&nats, COUNTERS, rate).await?;
+    let versions = [("0.1.1", successor("counter-refactored")?), ("0.1.0", plugin("counter")?)];
+
+    let mut quiet_time = pace(period);
+    let quiet = traffic
+        .during(async {
+            for _ in 0..5 {
+                quiet_time.tick().await;
+            }
+            Ok(())
+        })
+        .await?;
+    let mut slowest = Duration::ZERO;
+    let swapping = traffic
+        .during(async {
+            let mut pace = pace(period);
+            for (version, component) in versions.iter().cycle().take(SWAPS as usize) {
+                pace.tick().await;
+                let begun = std::time::Instant::now();
+                dir.put(FILE, component)?;
+                nats.goes_live("counter", version).await?;
+                slowest = slowest.max(begun.elapsed());
+            }
+            Ok(())
+        })
+        .await?;
+
+    eprintln!("quiet: {quiet}; {SWAPS} swaps: {swapping}; slowest swap {slowest:.1?}");
+    let live = nats.live("counter").await?;
+    ensure!(live["activation"] == 1 + SWAPS, "{live}");
+    ensure!(nats.counters("counter").await?["swaps"] == SWAPS);
+    let stored = traffic.ensure_log_agrees(&nats).await?;
+    ensure!(stored == quiet.count() + swapping.count());
+    let times = swapping.p99().as_secs_f64() / quiet.p99().as_secs_f64();
+    ensure!(times < 10.0, "p99 {:?}, {:?} in quiet time", swapping.p99(), quiet.p99());
+    Ok(())
+}
