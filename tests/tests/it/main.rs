@@ -28,6 +28,7 @@ mod plugin_pace;
 mod plugin_reload;
 mod plugin_restart;
 mod plugin_rollback;
+mod plugin_operations;
 mod reply_subjects;
 mod service_api;
 mod settings;
