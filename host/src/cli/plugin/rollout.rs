@@ -2,6 +2,7 @@
 //! plugins from there, one by one for those with a directory. Knows nothing of how it is asked for.
 
 mod outcome;
+mod recorded;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -95,7 +96,7 @@ pub(super) async fn activate(
         "domain": asked.domain.as_str(), "digest": asked.digest.to_string(), "accept_drift": asked.accept_drift,
     });
     let wanted = match ground.deciding_fleet()? {
-        Some(fleet) => Some(want(fleet, ground, asked).await?),
+        Some(fleet) => Some(want(client, fleet, ground, asked).await?),
         None => None,
     };
     follow_all(client, ground, asked.domain, wanted, (subject::ACTIVATE, request), wait).await
@@ -109,7 +110,7 @@ pub(super) async fn activate_in_fleet(
     asked: &Activation<'_>,
     wait: Duration,
 ) -> Result<Rollout, CliError> {
-    let wanted = want(fleet, ground, asked).await?;
+    let wanted = want(client, fleet, ground, asked).await?;
     let outcomes = follow(client, &ground.with_fleet(), asked.domain, target(&wanted), wait).await?;
     Ok(Rollout { domain: asked.domain.clone(), wanted: Some(wanted), outcomes, wait })
 }
@@ -129,8 +130,10 @@ pub(super) async fn roll_back(
     follow_all(client, ground, domain, wanted, (subject::ROLLBACK, request), wait).await
 }
 
-async fn want(fleet: &Fleet, ground: &Ground, asked: &Activation<'_>) -> Result<Wanted, CliError> {
-    let at_least = ground.activation_max(asked.domain);
+async fn want(client: &Client, fleet: &Fleet, ground: &Ground, asked: &Activation<'_>) -> Result<Wanted, CliError> {
+    // The log may know more than the hosts that are there, if any are.
+    let recorded = recorded::activation(client, asked.domain).await?;
+    let at_least = ground.activation_max(asked.domain).max(recorded);
     let Activation { domain, digest, accept_drift } = asked;
     Ok(fleet.activate(domain, *digest, *accept_drift, at_least, &operator(), &Clock::System).await?)
 }
