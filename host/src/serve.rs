@@ -1,6 +1,7 @@
 //! Start, serve, stop: puts the parts together in order and takes them down in the other.
 
 mod admission;
+mod background;
 mod domain;
 mod fleet_source;
 mod ground;

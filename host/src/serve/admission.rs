@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::ServeError;
+use super::background::in_background;
 use super::domain::Domain;
 use super::ground::Ground;
 use super::loader::{Loader, Served};
@@ -283,7 +284,7 @@ impl Loader {
         let (events, snapshots) = (Arc::clone(trial.events), Arc::clone(trial.snapshots));
         let (live, recent) = (trial.live, trial.recent);
         let runtime = tokio::runtime::Handle::current();
-        let run = tokio::task::spawn_blocking(move || {
+        let run = in_background(move || {
             let progress = &|_| {};
             Gate {
                 candidate: generation,
@@ -304,7 +305,7 @@ impl Loader {
                 let why = format!("what is recorded cannot be read, so it cannot prove itself: {error}");
                 return Err(candidate.put_off(why));
             }
-            Err(error) => return Err(candidate.refused(format!("the gate ended in a panic: {error}"), None)),
+            Err(error) => return Err(candidate.refused(format!("the gate did not come to its end: {error}"), None)),
         };
         if report.passes(candidate.accept_drift) {
             tracing::info!(domain = %candidate.domain(), verdict = report.verdict.as_str(), compared = report.summary(), "plugin has passed the gate");

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::admission::{Candidate, Refused};
+use super::background::in_background;
 use super::loader::Loader;
 use super::status::{Origin, Refusal};
 use crate::domain::Digest;
@@ -130,11 +131,11 @@ impl Loader {
         let component = fleet.component(digest, max).await.map_err(not_now)?;
         let component = component.ok_or_else(|| not_now(FleetError::NotStored { digest }))?;
         let registry = self.around.registry.clone();
-        let loading = tokio::task::spawn_blocking(move || registry.load(component));
+        let loading = in_background(move || registry.load(component));
         match loading.await {
             Ok(Ok(loaded)) => Ok(loaded),
             Ok(Err(error)) => Err(refused(format!("component {digest}: {error}"))),
-            Err(error) => Err(refused(format!("component {digest}: loading it ended in a panic: {error}"))),
+            Err(error) => Err(refused(format!("component {digest}: loading it did not come to its end: {error}"))),
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::admission::{Candidate, Refused};
+use super::background::in_background;
 use super::domain::Domain;
 use super::status::{DomainStatus, Origin, Refusal, Status};
 use super::{ServeError, Surroundings};
@@ -231,7 +232,7 @@ impl Loader {
 
     async fn load_file(&self, path: &Path) -> Result<Loaded, FileError> {
         let (registry, path) = (self.around.registry.clone(), path.to_path_buf());
-        let loading = tokio::task::spawn_blocking(move || registry.load_file(&path));
+        let loading = in_background(move || registry.load_file(&path));
         loading.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
     }
 

@@ -19,6 +19,7 @@ fn reloads() -> Result<usize> {
 }
 
 /// Reloads two versions in turn, each used by every counter.
+#[expect(clippy::print_stderr, reason = "the figures are what one wants to see")]
 async fn memory_stays(nats: &Nats, dir: &PluginDir, builder: HostBuilder) -> Result<()> {
     let host = builder.start(nats).await?;
     let counters: Vec<Counter> = (0..COUNTERS).map(|_| Counter::new()).collect();

@@ -12,6 +12,15 @@ use tests::{Host, Nats, PluginDir};
 
 const COUNTERS: usize = 400;
 const SWAPS: u64 = 20;
+/// Commands per second where `AGENT_LOAD_RATE` does not say how many: what a build for debugging
+/// does with half a processor, beside a server and the clients.
+const RATE: u32 = 1_000;
+/// Milliseconds between two swaps where `AGENT_SWAP_PERIOD_MS` does not say.
+const PERIOD_MS: u32 = 1_500;
+/// Only a fault reaches this, though other tests run beside: a swap that keeps commands waiting.
+const TIMES_QUIET_MAX: u32 = 10;
+/// Less than this tells nothing on a busy machine.
+const QUIET_MIN: Duration = Duration::from_millis(20);
 
 #[tokio::test]
 async fn no_command_is_lost_doubled_or_failed_by_swaps() -> Result<()> {
@@ -20,8 +29,8 @@ async fn no_command_is_lost_doubled_or_failed_by_swaps() -> Result<()> {
     let host = Host::builder(&nats)?.plugins_of(&dir).env("PLUGIN_CACHE_DIR", cache.path().display());
     let _host = host.start(&nats).await?;
     let setting = |name: &str, default: u32| std::env::var(name).map_or(Ok(default), |text| text.parse());
-    let rate = setting("AGENT_LOAD_RATE", 1000)?;
-    let period = Duration::from_millis(u64::from(setting("AGENT_SWAP_PERIOD_MS", 1500)?));
+    let rate = setting("AGENT_LOAD_RATE", RATE)?;
+    let period = Duration::from_millis(u64::from(setting("AGENT_SWAP_PERIOD_MS", PERIOD_MS)?));
     let traffic = Traffic::new(&nats, COUNTERS, rate).await?;
     let versions = [("0.1.1", successor("counter-refactored")?), ("0.1.0", plugin("counter")?)];
 
@@ -55,7 +64,7 @@ async fn no_command_is_lost_doubled_or_failed_by_swaps() -> Result<()> {
     ensure!(nats.counters("counter").await?["swaps"] == SWAPS);
     let stored = traffic.ensure_log_agrees(&nats).await?;
     ensure!(stored == quiet.count() + swapping.count());
-    let times = swapping.p99().as_secs_f64() / quiet.p99().as_secs_f64();
-    ensure!(times < 10.0, "p99 {:?}, {:?} in quiet time", swapping.p99(), quiet.p99());
+    let bound = TIMES_QUIET_MAX * quiet.p99().max(QUIET_MIN);
+    ensure!(swapping.p99() < bound, "p99 {:?} while swapping, {:?} in quiet time", swapping.p99(), quiet.p99());
     Ok(())
 }

@@ -24,7 +24,10 @@ const CONFINED: &[Confined] = &[
             "host/src/cli/",
         ],
     },
-    Confined { crates: &["rustix"], allowed: &["host/src/plugin/cache/", "host/src/serve.rs"] },
+    Confined {
+        crates: &["rustix"],
+        allowed: &["host/src/plugin/cache/", "host/src/serve.rs", "host/src/serve/background.rs"],
+    },
     Confined { crates: &["nkeys"], allowed: &["host/src/signature.rs", "host/src/signature/"] },
     Confined { crates: &["notify"], allowed: &["host/src/watch.rs", "host/src/watch/"] },
     Confined {
