@@ -2,6 +2,7 @@
 
 mod admission;
 mod background;
+mod directory;
 mod domain;
 mod fleet_source;
 mod ground;
@@ -21,8 +22,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use self::directory::Found;
 pub use self::ground::stream_settings;
-use self::loader::{Ask, Found, Loader, Source};
+use self::loader::{Ask, Loader, Source};
 use self::status::{Identity, Status};
 use crate::bus::BusError;
 use crate::bus::control::{self, Operated, Order};
