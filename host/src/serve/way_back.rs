@@ -24,7 +24,7 @@ impl Loader {
         for domain in failing.collect::<Vec<Name>>() {
             let Some(served) = self.served.get(&domain) else { continue };
             let (why, number) = (format!("{} failures on probation", served.live.failures()), served.live.number());
-            tracing::error!(%domain, plugin = &*served.live.author.plugin, why, "plugin fails on probation");
+            tracing::error!(%domain, plugin = &*served.live.author.plugin, why, "plugin fails on probation: the one before is put back");
             let done = match self.fleet.clone() {
                 Some(fleet) => {
                     let by = &self.status.identity().name;
