@@ -29,8 +29,9 @@ use crate::instances::Instances;
 use crate::name::AggregateId;
 use crate::store::{EventStore, Extent, SnapshotStore, Unavailable};
 
-/// Events read at once.
-const PAGE_EVENTS: usize = 2_000;
+/// Events read at once. JetStream sends what it reads for us and what it acknowledges to those who
+/// append through one queue: a long page would hold up every command for as long as it takes.
+const PAGE_EVENTS: usize = 250;
 /// A log of at most so many events is read once as a whole; in a longer one the aggregates that
 /// were used last are read one by one before the rest.
 const SHORT_LOG_EVENTS: u64 = 200_000;

@@ -20,7 +20,7 @@ use crate::store::{Extent, Unavailable};
 /// Recorded commands that are held at once; of a log that keeps more, the first ones.
 const COMMANDS_MAX: usize = 50_000;
 /// Messages read at once.
-const PAGE: usize = 2_000;
+const PAGE: usize = 250;
 
 /// The recorded commands of one aggregate, by id.
 type Recorded = BTreeMap<String, Command>;
