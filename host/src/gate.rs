@@ -35,8 +35,8 @@ const PAGE_EVENTS: usize = 250;
 /// A log of at most so many events is read once as a whole; in a longer one the aggregates that
 /// were used last are read one by one before the rest.
 const SHORT_LOG_EVENTS: u64 = 200_000;
-/// Aggregates that are read one by one.
-const RECENT_MAX: usize = 200;
+/// Aggregates that are read one by one, of those that were used last.
+pub const RECENT_MAX: usize = 200;
 
 /// Aggregates beyond the budget that are told apart, so that each counts once.
 const SKIPPED_MAX: usize = 100_000;
@@ -246,13 +246,15 @@ impl Run<'_> {
 
     /// What comes after the last event: views once more, and snapshots.
     fn finish_all(&mut self) {
-        for (id, followed) in std::mem::take(&mut self.followed) {
+        for (id, followed) in &mut self.followed {
+            // Those that have ended stay known: the log has events of them.
+            let followed = std::mem::replace(followed, Followed::ended());
             if followed.is_lost() {
                 followed.uncount(&mut self.report);
-                self.again.push(id);
+                self.again.push(id.clone());
                 continue;
             }
-            followed.finish(&id, &self.candidates, self.lives.as_ref(), &mut self.report);
+            followed.finish(id, &self.candidates, self.lives.as_ref(), &mut self.report);
         }
     }
 

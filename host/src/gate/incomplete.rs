@@ -58,7 +58,7 @@ impl Run<'_> {
                 self.report.not_compared.push("snapshots of aggregates whose events have aged: the time was up".into());
                 break;
             }
-            if self.wait(self.gate.events.head(&id))?.is_some() {
+            if self.followed.contains_key(&id) || self.wait(self.gate.events.head(&id))?.is_some() {
                 continue;
             }
             let Found::Snapshot { snapshot, .. } = self.wait(self.gate.snapshots.load(&id))? else { continue };

@@ -14,13 +14,10 @@ use super::status::{Origin, Refusal};
 use crate::activation::{Activation, Probation, plugin_text};
 use crate::clock::Clock;
 use crate::domain::{Author, Digest, Generation};
-use crate::gate::{Budget, Code, Gate, Report, Verdict};
+use crate::gate::{Budget, Code, Gate, RECENT_MAX, Report, Verdict};
 use crate::name::{AggregateId, Name};
 use crate::registry::Loaded;
 use crate::store::{CodeRecord, EventStore, SnapshotStore};
-
-/// Aggregates that are asked for as those that were used last.
-const RECENT_MAX: usize = 1_000;
 
 /// Code that is to go live.
 pub(super) struct Candidate {
@@ -186,13 +183,13 @@ impl Loader {
     async fn start(&mut self, domain: &Name, candidate: Candidate) -> Result<Arc<Activation>, Refused> {
         let ground = Ground::open(&self.around, domain, Arc::clone(&self.lost)).await?;
         let mut record = self.record(domain, &ground.snapshots, candidate.digest()).await;
-        let newest = ground.newest.clone();
+        let newest = ground.newest_author().await;
         let known = newest.as_ref().is_some_and(|newest| *newest.plugin == *plugin_text(&*candidate.generation));
         let mut report = None;
         let judged = if candidate.way_back || known && record.denied.is_none() {
             Ok(())
         } else {
-            let before = self.code_before(domain, &newest, &record).await;
+            let before = self.code_before(&newest, &record).await;
             let judged = match self.check_denied(&candidate, &record) {
                 Ok(()) if newest.is_some() => {
                     let live = before.as_ref().map(|before| self.partner(before, &newest));
@@ -228,16 +225,20 @@ impl Loader {
     }
 
     /// The code that the log names as its last one, or that is to stand in for denied code.
-    async fn code_before(&self, domain: &Name, newest: &Option<Author>, record: &CodeRecord) -> Option<Loaded> {
+    async fn code_before(&self, newest: &Option<Author>, record: &CodeRecord) -> Option<Loaded> {
         let named = newest.as_ref().and_then(|newest| newest.digest());
         let digest = record.denied.as_ref().map_or(named, |denied| denied.instead.or(named))?;
-        let registry = self.around.registry.clone();
-        let kept = tokio::task::spawn_blocking(move || registry.load_kept(digest)).await.ok().flatten();
-        match (kept, &self.fleet) {
+        match (self.load_kept(digest).await, &self.fleet) {
             // A host that has kept nothing yet holds it against the same code as the others do.
-            (None, Some(fleet)) => self.fetch(fleet, domain, digest).await.ok(),
+            (None, Some(fleet)) => self.fetch(fleet, digest).await.ok(),
             (kept, _) => kept,
         }
+    }
+
+    /// Code that was live on this host before, where its component was kept.
+    pub(super) async fn load_kept(&self, digest: Digest) -> Option<Loaded> {
+        let registry = self.around.registry.clone();
+        tokio::task::spawn_blocking(move || registry.load_kept(digest)).await.ok().flatten()
     }
 
     fn partner(&self, before: &Loaded, newest: &Option<Author>) -> Arc<Activation> {

@@ -97,7 +97,10 @@ impl Loader {
         });
         let candidate = match at_hand {
             Some(generation) => Candidate::known(generation, Origin::Fleet),
-            None => Candidate::of(self.fetch(fleet, domain, wanted.digest).await?, Origin::Fleet),
+            None => {
+                let fetched = self.fetch(fleet, wanted.digest).await;
+                Candidate::of(fetched.map_err(|error| error.of(domain))?, Origin::Fleet)
+            }
         };
         if candidate.domain() != domain {
             let why = format!("the fleet wants it for the domain {domain}, but it brings {}", candidate.domain());
@@ -120,23 +123,40 @@ impl Loader {
     }
 
     /// A component out of the fleet's store, loaded.
-    pub(super) async fn fetch(&self, fleet: &Fleet, domain: &Name, digest: Digest) -> Result<Loaded, Refused> {
-        let refused = |why: String| {
-            let refusal = Refusal { domain: Some(domain.clone()), ..Refusal::of_file(Origin::Fleet, why) };
-            Refused::Code(Box::new(refusal))
-        };
-        let not_now =
-            |error: FleetError| Refused::Code(Box::new(Refusal::for_now(Origin::Fleet, domain, error.to_string())));
+    pub(super) async fn fetch(&self, fleet: &Fleet, digest: Digest) -> Result<Loaded, NotFetched> {
         let max = self.around.registry.engine.limits().file_bytes_max;
-        let component = fleet.component(digest, max).await.map_err(not_now)?;
-        let component = component.ok_or_else(|| not_now(FleetError::NotStored { digest }))?;
+        let component = fleet.component(digest, max).await?.ok_or(FleetError::NotStored { digest })?;
         let registry = self.around.registry.clone();
         let loading = in_background(move || registry.load(component));
         match loading.await {
             Ok(Ok(loaded)) => Ok(loaded),
-            Ok(Err(error)) => Err(refused(format!("component {digest}: {error}"))),
-            Err(error) => Err(refused(format!("component {digest}: loading it did not come to its end: {error}"))),
+            Ok(Err(error)) => Err(NotFetched::Refused(format!("component {digest}: {error}"))),
+            Err(error) => {
+                Err(NotFetched::Refused(format!("component {digest}: loading it did not come to its end: {error}")))
+            }
         }
+    }
+}
+
+/// Why a component of the fleet's store is no loaded code.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotFetched {
+    /// The store does not give it: for now, nothing is known against it.
+    #[error(transparent)]
+    Store(#[from] FleetError),
+    /// It cannot be served.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl NotFetched {
+    /// The refusal of the code that a domain is to run.
+    fn of(self, domain: &Name) -> Refused {
+        let refusal = match self {
+            Self::Store(error) => Refusal::for_now(Origin::Fleet, domain, error.to_string()),
+            Self::Refused(why) => Refusal { domain: Some(domain.clone()), ..Refusal::of_file(Origin::Fleet, why) },
+        };
+        Refused::Code(Box::new(refusal))
     }
 }
 

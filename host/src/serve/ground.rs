@@ -22,8 +22,6 @@ pub(super) struct Ground {
     pub(super) events: Arc<dyn EventStore>,
     pub(super) snapshots: Arc<dyn SnapshotStore>,
     log: JetStreamEvents,
-    /// What the newest event says of the code that decided it.
-    pub(super) newest: Option<Author>,
 }
 
 impl Ground {
@@ -50,9 +48,7 @@ impl Ground {
             }
         };
         let log = events.clone();
-        let mut ground = Self { home, events: Arc::new(events), snapshots, log, newest: None };
-        ground.newest = ground.newest_author().await;
-        Ok(ground)
+        Ok(Self { home, events: Arc::new(events), snapshots, log })
     }
 
     /// What the newest event says of the code that decided it.

@@ -190,10 +190,8 @@ impl Loader {
         let (loaded, origin) = match path {
             Some(path) => (self.load_file(&path).await.map_err(|error| error.to_string())?, Origin::File(path)),
             None => {
-                let registry = self.around.registry.clone();
-                let kept = tokio::task::spawn_blocking(move || registry.load_kept(digest)).await.ok().flatten();
                 let why = || format!("no file in the plugin directory has the digest {digest}, and none was kept");
-                (kept.ok_or_else(why)?, Origin::Kept)
+                (self.load_kept(digest).await.ok_or_else(why)?, Origin::Kept)
             }
         };
         let candidate = Candidate { accept_drift, told: true, ..Candidate::of(loaded, origin) };

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::admission::Refused;
 use super::loader::Loader;
 use crate::domain::{Digest, Generation};
 use crate::fleet::Fleet;
@@ -31,12 +30,7 @@ impl Loader {
                 .map_err(|error| error.to_string())?
                 .ok_or("there is no store of components: `agent-service plugin shadow` makes it")?,
         };
-        // No domain is known before the component is loaded, and none is needed for the words.
-        let unknown = Name::new("plugin").map_err(|error| error.to_string())?;
-        let loaded = self.fetch(&fleet, &unknown, digest).await.map_err(|refused| match refused {
-            Refused::Code(refusal) => refusal.why,
-            Refused::Serve(error) => error.to_string(),
-        })?;
+        let loaded = self.fetch(&fleet, digest).await.map_err(|error| error.to_string())?;
         let domain = loaded.plugin.description().domain.clone();
         let Some(served) = self.served.get_mut(&domain) else {
             return Err(format!("the domain {domain} is not served here, so there is nothing to shadow"));

@@ -35,11 +35,5 @@ pub(super) async fn run(asked: Activate, connection: &Connection) -> Result<Exit
     let digest = known_digests::resolve(&asked.digest, &ground.digests().await?)?;
     let activation = Activation { domain: &domain, digest, accept_drift: asked.accept_drift };
     let rollout = rollout::activate(&client, &ground, &activation, asked.wait.limit).await?;
-    let output = asked.output.open();
-    if output.is_json() {
-        output.document(rollout.document().to_string().as_bytes())?;
-    } else {
-        output.text(&rollout.in_words())?;
-    }
-    Ok(rollout.exit())
+    rollout.print(asked.output)
 }

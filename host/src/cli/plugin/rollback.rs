@@ -27,11 +27,5 @@ pub(super) async fn run(asked: Rollback, connection: &Connection) -> Result<Exit
     let ground = Ground::survey(&client).await?;
     ground.check()?;
     let rollout = rollout::roll_back(&client, &ground, &domain, asked.wait.limit).await?;
-    let output = asked.output.open();
-    if output.is_json() {
-        output.document(rollout.document().to_string().as_bytes())?;
-    } else {
-        output.text(&rollout.in_words())?;
-    }
-    Ok(rollout.exit())
+    rollout.print(asked.output)
 }

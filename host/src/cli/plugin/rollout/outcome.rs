@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::cli::Exit;
-use crate::cli::output::{ASIDE, BAD, GOOD, NAME, harmless};
+use crate::cli::output::{ASIDE, BAD, GOOD, NAME, OutputFlags, harmless};
 use crate::cli::plugin::hosts::{Host, Target};
 use crate::cli::plugin::short;
+use crate::cli::{CliError, Exit};
 use crate::fleet::Wanted;
 use crate::name::Name;
 
@@ -83,6 +83,17 @@ pub(super) fn judge(before: &Host, now: &Host, domain: &Name, target: Target) ->
 }
 
 impl Rollout {
+    /// Prints it where it is all that was asked for.
+    pub(in crate::cli::plugin) fn print(&self, flags: OutputFlags) -> Result<Exit, CliError> {
+        let output = flags.open();
+        if output.is_json() {
+            output.document(self.document().to_string().as_bytes())?;
+        } else {
+            output.text(&self.in_words())?;
+        }
+        Ok(self.exit())
+    }
+
     /// What a script branches on.
     pub(in crate::cli::plugin) fn exit(&self) -> Exit {
         let any = |is: fn(&What) -> bool| self.outcomes.iter().any(|one| is(&one.what));
