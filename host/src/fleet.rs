@@ -129,8 +129,8 @@ impl Fleet {
         self.entries.change(domain, change).await
     }
 
-    /// Has the fleet run what it ran before, under a higher number. `from` names the activation
-    /// that must still stand; `deny` says why its component may not go live by itself again.
+    /// Has the fleet run what it ran before, under a number above the standing one and above
+    /// `at_least`. `from` names the activation that must still stand; `deny` says why its component may not go live by itself again.
     ///
     /// # Errors
     /// [`FleetError::Overtaken`] where another activation stands, [`FleetError::NothingBefore`]
@@ -139,6 +139,7 @@ impl Fleet {
         &self,
         domain: &Name,
         from: Option<u64>,
+        at_least: u64,
         deny: Option<String>,
         by: &str,
         clock: &Clock,
@@ -149,7 +150,7 @@ impl Fleet {
             if let Some(from) = from.filter(|from| *from != standing.activation) {
                 return Err(FleetError::Overtaken { domain: domain.clone(), from, standing: standing.activation });
             }
-            let back = standing.rolled_back(deny.as_deref()).ok_or_else(nothing)?;
+            let back = standing.rolled_back(deny.as_deref(), at_least).ok_or_else(nothing)?;
             Ok(back.signed(by, clock.now()))
         };
         self.entries.change(domain, change).await

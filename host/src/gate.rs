@@ -16,6 +16,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::TryStreamExt;
 use tokio::runtime::Handle;
 
 pub use self::diff::{Place, diff};
@@ -31,7 +32,7 @@ use crate::store::{EventStore, Extent, SnapshotStore, Unavailable};
 
 /// Events read at once. JetStream sends what it reads for us and what it acknowledges to those who
 /// append through one queue: a long page would hold up every command for as long as it takes.
-const PAGE_EVENTS: usize = 250;
+const PAGE_EVENTS: usize = 200;
 /// A log of at most so many events is read once as a whole; in a longer one the aggregates that
 /// were used last are read one by one before the rest.
 const SHORT_LOG_EVENTS: u64 = 200_000;
@@ -160,8 +161,9 @@ impl Run<'_> {
 
     /// The whole log in order, as far as time allows.
     fn replay_all(&mut self, extent: Extent) -> Result<(), Unavailable> {
-        let mut from = Some(extent.first_sequence.max(1)).filter(|from| *from <= extent.last_sequence);
-        while let Some(sequence) = from {
+        let mut sequence = extent.first_sequence.max(1);
+        let mut pages = self.gate.events.scan(sequence, extent.last_sequence, PAGE_EVENTS);
+        while sequence <= extent.last_sequence {
             let aggregates = self.followed.len();
             (self.gate.progress)(Progress { sequence, last_sequence: extent.last_sequence, aggregates });
             if self.is_late() {
@@ -173,11 +175,11 @@ impl Run<'_> {
                 ));
                 break;
             }
-            let (events, next) = self.wait(self.gate.events.scan(sequence, extent.last_sequence, PAGE_EVENTS))?;
-            for (id, event) in &events {
+            let Some(page) = self.wait(pages.try_next())? else { break };
+            for (id, event) in &page.events {
                 self.take(id, event)?;
             }
-            from = next;
+            sequence = page.through + 1;
         }
         let (skipped, max) = (self.skipped.len(), self.gate.budget.aggregates);
         if skipped > 0 {

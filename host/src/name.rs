@@ -281,6 +281,11 @@ impl Subjects {
         format!("{}.queries.{}.{}", self.domain, id, query)
     }
 
+    /// Whether a subject is one of the domain's events.
+    pub fn is_event(&self, subject: &str) -> bool {
+        subject.strip_prefix(self.domain.as_str()).is_some_and(|rest| rest.starts_with(".events."))
+    }
+
     /// The event name in an event's subject: its last token, where there is one.
     pub fn event_name(subject: &str) -> Option<&str> {
         subject.splitn(4, '.').nth(3)

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -37,8 +38,8 @@ pub trait EventStore: Send + Sync {
     ) -> BoxFuture<'static, Result<Vec<StoredEvent>, Unavailable>>;
 
     /// Events of all aggregates in order, from sequence `from` through `through`, both included,
-    /// about `limit`; and the sequence to go on from, `None` at the end.
-    fn scan(&self, from: u64, through: u64, limit: usize) -> BoxFuture<'static, Result<Scanned, Unavailable>>;
+    /// in pages of about `limit`. An error is the last that comes.
+    fn scan(&self, from: u64, through: u64, limit: usize) -> BoxStream<'static, Result<Page, Unavailable>>;
 
     /// Commands that the log keeps beside the events, in order, from sequence `from` through
     /// `through`, about `limit`; and the sequence to go on from, `None` at the end. Most logs keep
@@ -49,8 +50,14 @@ pub trait EventStore: Send + Sync {
     fn extent(&self) -> BoxFuture<'static, Result<Extent, Unavailable>>;
 }
 
-/// Events with the aggregates they belong to, and where to go on.
-pub type Scanned = (Vec<(AggregateId, StoredEvent)>, Option<u64>);
+/// A part of the log.
+#[derive(Debug)]
+pub struct Page {
+    /// Events in order, with the aggregates they belong to.
+    pub events: Vec<(AggregateId, StoredEvent)>,
+    /// Everything up to this sequence has been read.
+    pub through: u64,
+}
 
 /// Recorded commands, and where to go on.
 pub type Commands = (Vec<RecordedCommand>, Option<u64>);
@@ -85,6 +92,9 @@ pub struct CodeRecord {
     /// Code whose snapshots a gate has seen it read as the state that the events give.
     #[serde(default)]
     pub reads: BTreeSet<Digest>,
+    /// What was live before it the last time that it went live, to go back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Digest>,
     /// Why it is not to go live again until somebody says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub denied: Option<Denied>,

@@ -72,9 +72,9 @@ impl Wanted {
         }
     }
 
-    /// What is wanted once this is undone, for a reason that denies it or for none; `None` where
-    /// nothing is known to go back to.
-    pub(super) fn rolled_back(self, deny: Option<&str>) -> Option<Self> {
+    /// What is wanted once this is undone, under a number above `at_least`, for a reason that denies
+    /// it or for none; `None` where nothing is known to go back to.
+    pub(super) fn rolled_back(self, deny: Option<&str>, at_least: u64) -> Option<Self> {
         let digest = self.previous?;
         let mut denied = self.denied;
         if let Some(why) = deny {
@@ -86,7 +86,7 @@ impl Wanted {
             deny.map_or_else(|| "rolled back by an operator".to_owned(), |why| cut(&format!("rolled back: {why}")));
         Some(Self {
             digest,
-            activation: self.activation.saturating_add(1),
+            activation: self.activation.max(at_least).saturating_add(1),
             // What failed is nothing to go back to.
             previous: deny.is_none().then_some(self.digest),
             // It has run, and is wanted back whatever the other code has made of the states.
@@ -133,18 +133,19 @@ mod tests {
     #[test]
     fn an_operator_goes_back_and_forth() {
         let second = activated(Some(activated(None, A)), B);
-        let back = second.rolled_back(None).expect("a previous one");
+        let back = second.rolled_back(None, 0).expect("a previous one");
         assert_eq!((back.digest, back.activation, back.previous), (A, 3, Some(B)));
         assert_eq!((back.why.as_str(), back.accept_drift), ("rolled back by an operator", true));
-        let forth = back.rolled_back(None).expect("a previous one");
+        let forth = back.rolled_back(None, 0).expect("a previous one");
         assert_eq!((forth.digest, forth.activation, forth.previous), (B, 4, Some(A)));
-        assert_eq!(activated(None, A).rolled_back(None), None);
+        assert_eq!(forth.rolled_back(None, 9).expect("a previous one").activation, 10, "above what hosts have seen");
+        assert_eq!(activated(None, A).rolled_back(None, 0), None);
     }
 
     #[test]
     fn what_failed_is_denied_until_it_is_activated_again() {
         let second = activated(Some(activated(None, A)), B);
-        let back = second.rolled_back(Some("4 failures in probation")).expect("a previous one");
+        let back = second.rolled_back(Some("4 failures in probation"), 0).expect("a previous one");
         assert_eq!((back.digest, back.previous, back.why.as_str()), (A, None, "rolled back: 4 failures in probation"));
         assert_eq!(back.denied, [Denied { digest: B, why: "4 failures in probation".into() }]);
         assert_eq!(activated(Some(back.clone()), C).denied.len(), 1);
@@ -156,7 +157,8 @@ mod tests {
         let mut wanted = activated(None, A);
         for n in 0..100_u8 {
             wanted = activated(Some(wanted), Digest([n; 32]));
-            wanted = wanted.rolled_back(Some(&"x".repeat(10_000))).expect("a previous one").signed("me", Timestamp(0));
+            wanted =
+                wanted.rolled_back(Some(&"x".repeat(10_000)), 0).expect("a previous one").signed("me", Timestamp(0));
         }
         assert_eq!(wanted.denied.len(), DENIED_MAX);
         assert!(wanted.denied.iter().all(|one| one.digest.0[0] >= 36), "the oldest are forgotten first");

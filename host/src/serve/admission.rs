@@ -6,9 +6,9 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::ServeError;
-use super::background::in_background;
+use super::background::in_background_with_runtime;
 use super::domain::Domain;
-use super::ground::Ground;
+use super::ground::{Ground, Stores};
 use super::loader::{Loader, Served};
 use super::status::{Origin, Refusal};
 use crate::activation::{Activation, Probation, plugin_text};
@@ -17,7 +17,7 @@ use crate::domain::{Author, Digest, Generation};
 use crate::gate::{Budget, Code, Gate, RECENT_MAX, Report, Verdict};
 use crate::name::{AggregateId, Name};
 use crate::registry::Loaded;
-use crate::store::{CodeRecord, EventStore, SnapshotStore};
+use crate::store::{CodeRecord, SnapshotStore, Unavailable};
 
 /// Code that is to go live.
 pub(super) struct Candidate {
@@ -98,8 +98,7 @@ impl Candidate {
 
 /// What a candidate is held against, and with what.
 pub(super) struct Trial<'a> {
-    pub(super) events: &'a Arc<dyn EventStore>,
-    pub(super) snapshots: &'a Arc<dyn SnapshotStore>,
+    pub(super) ground: &'a Ground,
     pub(super) live: Option<Arc<Activation>>,
     pub(super) recent: Vec<AggregateId>,
 }
@@ -130,8 +129,7 @@ impl Loader {
         } else {
             self.check_denied(&candidate, &record)?;
             let trial = Trial {
-                events: &ground.events,
-                snapshots: &ground.snapshots,
+                ground,
                 live: Some(Arc::clone(&served.live)),
                 recent: served.domain.orders.recent(RECENT_MAX).await,
             };
@@ -142,6 +140,9 @@ impl Loader {
             candidate.number.unwrap_or_else(|| next_number(served.live.number(), newest, &*candidate.generation));
         learn(&mut record, report.as_ref());
         record.denied = None;
+        if candidate.digest() != served.live.digest() {
+            record.before = Some(served.live.digest());
+        }
         let activation = self.activation(&candidate, number, &record);
         self.note(domain, &candidate, record).await;
         self.go_live(domain, &candidate, &activation, report).await;
@@ -162,6 +163,7 @@ impl Loader {
         let before = std::mem::replace(&mut served.live, Arc::clone(activation));
         if before.digest() != activation.digest() {
             served.previous = Some(Arc::clone(&before.generation));
+            served.before = Some(before.digest());
         }
         served.origin = candidate.origin.clone();
         served.since = Clock::System.now();
@@ -185,6 +187,7 @@ impl Loader {
         let mut record = self.record(domain, &ground.snapshots, candidate.digest()).await;
         let newest = ground.newest_author().await;
         let known = newest.as_ref().is_some_and(|newest| *newest.plugin == *plugin_text(&*candidate.generation));
+        let before = newest.as_ref().and_then(Author::digest);
         let mut report = None;
         let judged = if candidate.way_back || known && record.denied.is_none() {
             Ok(())
@@ -193,8 +196,7 @@ impl Loader {
             let judged = match self.check_denied(&candidate, &record) {
                 Ok(()) if newest.is_some() => {
                     let live = before.as_ref().map(|before| self.partner(before, &newest));
-                    let trial =
-                        Trial { events: &ground.events, snapshots: &ground.snapshots, live, recent: Vec::new() };
+                    let trial = Trial { ground: &ground, live, recent: Vec::new() };
                     self.gate(&candidate, &record, trial).await.map(|found| report = Some(found))
                 }
                 other => other,
@@ -203,11 +205,7 @@ impl Loader {
                 (Err(Refused::Code(refusal)), Some(before)) => {
                     // The candidate is refused, and what was live before the restart goes on.
                     self.refuse(*refusal).await;
-                    let kept = Candidate::of(before, Origin::Kept);
-                    let number = next_number(0, newest, &*kept.generation);
-                    let record = self.record(domain, &ground.snapshots, kept.digest()).await;
-                    let activation = self.activation(&kept, number, &record);
-                    return self.serve(ground, kept, activation, None).await;
+                    return self.go_on(ground, before, newest).await;
                 }
                 (judged, _) => judged,
             }
@@ -218,10 +216,45 @@ impl Loader {
         let number = candidate.number.unwrap_or_else(|| next_number(0, newest, &*candidate.generation));
         let activation = self.activation(&candidate, number, &record);
         if report.is_some() {
-            self.note_at(&ground.snapshots, &candidate, record).await;
+            record.before = before.filter(|before| *before != candidate.digest()).or(record.before);
+            self.note_at(&ground.snapshots, &candidate, record.clone()).await;
         }
         self.keep(&candidate).await;
-        self.serve(ground, candidate, activation, report).await
+        self.serve(ground, candidate, activation, &record, report).await
+    }
+
+    /// Code that was live before this host started goes on.
+    async fn go_on(
+        &mut self,
+        ground: Ground,
+        kept: Loaded,
+        newest: Option<Author>,
+    ) -> Result<Arc<Activation>, Refused> {
+        let kept = Candidate::of(kept, Origin::Kept);
+        let number = next_number(0, newest, &*kept.generation);
+        let record = self.record(kept.domain(), &ground.snapshots, kept.digest()).await;
+        let activation = self.activation(&kept, number, &record);
+        self.serve(ground, kept, activation, &record, None).await
+    }
+
+    /// Serves what this host has kept of the code that the log names as its last one, for a domain
+    /// whose wanted code cannot be had; nothing where none was kept.
+    ///
+    /// # Errors
+    /// [`Refused`] where the domain cannot be served at all.
+    pub(super) async fn go_on_with_kept(&mut self, domain: &Name) -> Result<(), Refused> {
+        let ground = Ground::open(&self.around, domain, Arc::clone(&self.lost)).await?;
+        let newest = ground.newest_author().await;
+        let Some(digest) = newest.as_ref().and_then(Author::digest) else { return Ok(()) };
+        if self.record(domain, &ground.snapshots, digest).await.denied.is_some() {
+            return Ok(());
+        }
+        match self.load_kept(digest).await {
+            Some(kept) if kept.plugin.description().domain == *domain => {
+                self.go_on(ground, kept, newest).await.map(drop)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The code that the log names as its last one, or that is to stand in for denied code.
@@ -252,6 +285,7 @@ impl Loader {
         ground: Ground,
         candidate: Candidate,
         activation: Arc<Activation>,
+        record: &CodeRecord,
         report: Option<Report>,
     ) -> Result<Arc<Activation>, Refused> {
         let domain = candidate.domain().clone();
@@ -262,6 +296,7 @@ impl Loader {
             since: Clock::System.now(),
             report: report.map(Arc::new),
             previous: None,
+            before: record.before,
             shadow: None,
         };
         self.served.insert(domain.clone(), served);
@@ -282,12 +317,14 @@ impl Loader {
         let settings = &self.around.service;
         let budget = Budget { time: settings.plugin_gate_time, aggregates: settings.plugin_gate_aggregates as usize };
         let (generation, reads) = (Arc::clone(&candidate.generation), record.reads.clone());
-        let (events, snapshots) = (Arc::clone(trial.events), Arc::clone(trial.snapshots));
-        let (live, recent) = (trial.live, trial.recent);
-        let runtime = tokio::runtime::Handle::current();
-        let run = in_background(move || {
-            let progress = &|_| {};
-            Gate {
+        let (live, recent, passage) = (trial.live, trial.recent, trial.ground.by_way_of(&self.around));
+        let run = in_background_with_runtime(move |runtime| {
+            // What the gate reads is parsed on a thread that gives way as well, and does not stand
+            // in line with requests and their answers.
+            let Stores { events, snapshots, .. } =
+                runtime.block_on(passage.open()).map_err(|error| Unavailable(error.to_string()))?;
+            let (runtime, progress) = (runtime.clone(), &|_| {});
+            let gate = Gate {
                 candidate: generation,
                 candidate_reads: reads,
                 live,
@@ -297,8 +334,8 @@ impl Loader {
                 budget,
                 runtime,
                 progress,
-            }
-            .run()
+            };
+            gate.run()
         });
         let report = match run.await {
             Ok(Ok(report)) => report,

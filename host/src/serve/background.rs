@@ -1,6 +1,7 @@
 //! Work that takes the processor for long while requests are served: on a thread of its own that
 //! gives way to them. Knows nothing of what the work is.
 
+use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 /// How far such a thread gives way: a tenth of the processor is still its own where requests would
@@ -24,6 +25,25 @@ pub(super) async fn in_background<T: Send + 'static>(
     });
     running.map_err(WorkEnded::NoThread)?;
     result.await.map_err(|_| WorkEnded::Panicked)
+}
+
+/// The same for work that waits for the network as well: what lives on this runtime gives way, too.
+///
+/// # Errors
+/// [`WorkEnded`] as well where there is no runtime for it.
+pub(super) async fn in_background_with_runtime<T: Send + 'static>(
+    work: impl FnOnce(&Handle) -> T + Send + 'static,
+) -> Result<T, WorkEnded> {
+    // Its thread is as nice as the one that starts it.
+    let working = in_background(move || {
+        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("background-io").enable_all().build();
+        runtime.map(|runtime| {
+            let result = work(runtime.handle());
+            runtime.shutdown_background();
+            result
+        })
+    });
+    working.await?.map_err(WorkEnded::NoThread)
 }
 
 /// On Linux it is the calling thread that gives way, elsewhere it would be the whole process.

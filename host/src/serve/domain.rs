@@ -10,20 +10,17 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use super::ground::Ground;
+use super::ground::{Ground, Stores};
 use super::{ServeError, Surroundings};
 use crate::activation::Activation;
 use crate::bus::discovery::ServedDomain;
 use crate::bus::{Endpoint, Lane, LaneEnds};
 use crate::clock::Clock;
-use crate::config::SnapshotKeeping;
 use crate::domain::Description;
 use crate::metrics::Metrics;
-use crate::name::{Name, SERVICE, Subjects};
-use crate::nats::{self, Client};
+use crate::name::{Name, Subjects};
+use crate::nats::Client;
 use crate::shard::{self, Orders, ShardThread, Shards, Succession};
-use crate::store::SnapshotStore;
-use crate::store::jetstream::{JetStreamEvents, JetStreamSnapshots};
 
 /// Room that a reply's headers need beside its payload, in bytes.
 const REPLY_HEADERS_BYTES: usize = 4_096;
@@ -47,6 +44,7 @@ pub(super) struct Domain {
     stop: watch::Sender<bool>,
     description: watch::Sender<Arc<Description>>,
     number: watch::Sender<u64>,
+    refused: watch::Sender<u64>,
     endpoints: [Arc<Endpoint>; 2],
 }
 
@@ -63,9 +61,10 @@ impl Domain {
         let domain = &ground.home.domain;
         let description = watch::Sender::new(Arc::new(activation.description().clone()));
         let number = watch::Sender::new(activation.number());
+        let refused = watch::Sender::new(0);
         let succession = behind.map(|behind| {
-            let runtime = Handle::current();
-            Arc::new(Follower { behind, number: number.subscribe(), runtime }) as Arc<dyn Succession>
+            let (number, refused) = (number.subscribe(), refused.subscribe());
+            Arc::new(Follower { behind, number, refused, runtime: Handle::current() }) as Arc<dyn Succession>
         });
         let metrics = Arc::new(Metrics::default());
         let (mut shards, mut clients) = (Vec::new(), Vec::new());
@@ -100,7 +99,7 @@ impl Domain {
         let misplaced = ground.home.misplaced.subscribe();
         let ends = LaneEnds { stop: stopping, misplaced, lost: Arc::clone(&ground.home.lost) };
         let lane = lane.open(domain, shards, ends, &lane_runtime).await?;
-        Ok(Self { ground, orders, metrics, lane, stop, description, number, endpoints })
+        Ok(Self { ground, orders, metrics, lane, stop, description, number, refused, endpoints })
     }
 
     /// Lets other code decide: what is begun is finished by the code before.
@@ -108,6 +107,12 @@ impl Domain {
         self.orders.activate(activation).await;
         self.description.send_replace(Arc::new(activation.description().clone()));
         self.number.send_replace(activation.number());
+    }
+
+    /// Says that the activation of this number cannot be had for now: whoever waits for it, or for
+    /// one before it, need not.
+    pub(super) fn cannot_follow(&self, activation: u64) {
+        self.refused.send_replace(activation);
     }
 
     /// The domain as the service API shows it.
@@ -146,23 +151,8 @@ async fn shard_service(
     succession: Option<Arc<dyn Succession>>,
 ) -> Result<(shard::Service, Client), ServeError> {
     let settings = &around.service;
-    let (connection, home) = (around.connection.clone(), ground.home.clone());
-    let replicas = usize::from(settings.stream_replicas);
-    let in_memory = (settings.snapshot_store == SnapshotKeeping::Memory).then(|| Arc::clone(&ground.snapshots));
-    let opened = thread.run(async move {
-        let client = nats::connect(&connection, SERVICE).await?;
-        let context = nats::jetstream(client.clone(), &connection);
-        let snapshots: Arc<dyn SnapshotStore> = match in_memory {
-            Some(shared) => shared,
-            None => {
-                let opened = JetStreamSnapshots::open(client.clone(), &context, &home.domain, replicas).await;
-                Arc::new(opened.map_err(|error| ServeError::Snapshots(error.0))?)
-            }
-        };
-        let events = Arc::new(JetStreamEvents::new(client.clone(), context, home));
-        Ok::<_, ServeError>((client, events, snapshots))
-    });
-    let (client, events, snapshots) = opened.await.map_err(|error| ServeError::Shard(error.to_string()))??;
+    let opened = thread.run(ground.by_way_of(around).open());
+    let Stores { client, events, snapshots } = opened.await.map_err(|error| ServeError::Shard(error.to_string()))??;
     let (sizing, flushing) = (client.clone(), client.clone());
     let service = shard::Service {
         domain: ground.home.domain.clone(),
@@ -201,20 +191,28 @@ fn shard_count() -> usize {
     (processors / 2).clamp(1, SHARDS_MAX)
 }
 
-/// Asks for the newer code that a shard met in the log, and waits until it is live.
+/// Asks for the newer code that a shard met in the log, and waits until it is live, or is known not
+/// to be had.
 struct Follower {
     behind: Arc<Notify>,
     number: watch::Receiver<u64>,
+    refused: watch::Receiver<u64>,
     runtime: Handle,
 }
 
 impl Succession for Follower {
     fn follow(&self, activation: u64) -> BoxFuture<'static, bool> {
-        let (behind, mut number) = (Arc::clone(&self.behind), self.number.clone());
+        let (behind, mut number, mut refused) = (Arc::clone(&self.behind), self.number.clone(), self.refused.clone());
         let waiting = self.runtime.spawn(async move {
             behind.notify_one();
-            let live = number.wait_for(|live| *live >= activation);
-            matches!(tokio::time::timeout(FOLLOW_MAX, live).await, Ok(Ok(_)))
+            let settled = async {
+                tokio::select! {
+                    biased;
+                    live = number.wait_for(|live| *live >= activation) => live.is_ok(),
+                    _ = refused.wait_for(|refused| *refused >= activation) => false,
+                }
+            };
+            tokio::time::timeout(FOLLOW_MAX, settled).await.unwrap_or(false)
         });
         async move { waiting.await.unwrap_or(false) }.boxed()
     }

@@ -73,11 +73,25 @@ impl Loader {
             self.wanted.insert(domain.clone(), wanted.clone());
             self.tell_status(&domain);
         }
-        match self.go_to(fleet, &domain, &wanted).await {
-            Ok(()) => {}
-            Err(Refused::Code(refusal)) => self.refuse(*refusal).await,
-            Err(Refused::Serve(error)) => {
-                self.refuse(Refusal::for_now(Origin::Fleet, &domain, error.to_string())).await;
+        let gone = self.go_to(fleet, &domain, &wanted).await;
+        let Err(refused) = gone else { return };
+        self.refuse_wanted(&domain, refused).await;
+        if !self.served.contains_key(&domain)
+            && let Err(refused) = self.go_on_with_kept(&domain).await
+        {
+            self.refuse_wanted(&domain, refused).await;
+        }
+        if let Some(served) = self.served.get(&domain) {
+            // Requests that meet what newer code wrote need not wait for it.
+            served.domain.cannot_follow(wanted.activation);
+        }
+    }
+
+    async fn refuse_wanted(&mut self, domain: &Name, refused: Refused) {
+        match refused {
+            Refused::Code(refusal) => self.refuse(*refusal).await,
+            Refused::Serve(error) => {
+                self.refuse(Refusal::for_now(Origin::Fleet, domain, error.to_string())).await;
             }
         }
     }
@@ -97,10 +111,7 @@ impl Loader {
         });
         let candidate = match at_hand {
             Some(generation) => Candidate::known(generation, Origin::Fleet),
-            None => {
-                let fetched = self.fetch(fleet, wanted.digest).await;
-                Candidate::of(fetched.map_err(|error| error.of(domain))?, Origin::Fleet)
-            }
+            None => Candidate::of(self.loaded(fleet, domain, wanted.digest).await?, Origin::Fleet),
         };
         if candidate.domain() != domain {
             let why = format!("the fleet wants it for the domain {domain}, but it brings {}", candidate.domain());
@@ -120,6 +131,14 @@ impl Loader {
             ..candidate
         };
         self.admit(candidate).await.map(drop)
+    }
+
+    /// The component of this digest, loaded: what this host has kept needs no store.
+    async fn loaded(&self, fleet: &Fleet, domain: &Name, digest: Digest) -> Result<Loaded, Refused> {
+        match self.load_kept(digest).await {
+            Some(kept) => Ok(kept),
+            None => self.fetch(fleet, digest).await.map_err(|error| error.of(domain)),
+        }
     }
 
     /// A component out of the fleet's store, loaded.

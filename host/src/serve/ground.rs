@@ -6,9 +6,10 @@ use std::sync::Arc;
 use tokio::sync::{Notify, watch};
 
 use super::{ServeError, Surroundings};
-use crate::config::{Layout, Service, SettingsError, SnapshotKeeping};
+use crate::config::{Connection, Layout, Service, SettingsError, SnapshotKeeping};
 use crate::domain::Author;
-use crate::name::{Name, stream_of};
+use crate::name::{Name, SERVICE, stream_of};
+use crate::nats::{self, Client, JetStream};
 use crate::store::jetstream::{EventStream, Home, JetStreamEvents, JetStreamSnapshots, StreamLayout, StreamSettings};
 use crate::store::memory::MemorySnapshots;
 use crate::store::{EventStore, SnapshotStore};
@@ -38,17 +39,24 @@ impl Ground {
             misplaced: watch::Sender::new(None),
             lost,
         };
-        let events = JetStreamEvents::new(around.client.clone(), around.context.clone(), home.clone());
+        let log = JetStreamEvents::new(around.client.clone(), around.context.clone(), home.clone());
         let snapshots: Arc<dyn SnapshotStore> = match settings.snapshot_store {
             SnapshotKeeping::Memory => Arc::new(MemorySnapshots::default()),
-            SnapshotKeeping::Jetstream => {
-                let replicas = usize::from(settings.stream_replicas);
-                let opened = JetStreamSnapshots::open(around.client.clone(), &around.context, domain, replicas).await;
-                Arc::new(opened.map_err(|error| ServeError::Snapshots(error.0))?)
-            }
+            SnapshotKeeping::Jetstream => bucket(&around.client, &around.context, domain, settings).await?,
         };
-        let log = events.clone();
+        let events = log.clone();
         Ok(Self { home, events: Arc::new(events), snapshots, log })
+    }
+
+    /// The way to open the same stores over another connection.
+    pub(super) fn by_way_of(&self, around: &Surroundings) -> Passage {
+        let in_memory = around.service.snapshot_store == SnapshotKeeping::Memory;
+        Passage {
+            connection: around.connection.clone(),
+            service: around.service.clone(),
+            home: self.home.clone(),
+            in_memory: in_memory.then(|| Arc::clone(&self.snapshots)),
+        }
     }
 
     /// What the newest event says of the code that decided it.
@@ -58,6 +66,45 @@ impl Ground {
             None
         })
     }
+}
+
+/// How to get at the stores of a domain over a connection of one's own.
+pub(super) struct Passage {
+    connection: Connection,
+    service: Service,
+    home: Home,
+    in_memory: Option<Arc<dyn SnapshotStore>>,
+}
+
+/// The stores of a domain over a connection of one's own.
+pub(super) struct Stores {
+    pub(super) client: Client,
+    pub(super) events: Arc<dyn EventStore>,
+    pub(super) snapshots: Arc<dyn SnapshotStore>,
+}
+
+impl Passage {
+    /// Connects. What comes of it lives on the runtime that this is called on.
+    pub(super) async fn open(self) -> Result<Stores, ServeError> {
+        let client = nats::connect(&self.connection, SERVICE).await?;
+        let context = nats::jetstream(client.clone(), &self.connection);
+        let snapshots = match self.in_memory {
+            Some(shared) => shared,
+            None => bucket(&client, &context, &self.home.domain, &self.service).await?,
+        };
+        let events = Arc::new(JetStreamEvents::new(client.clone(), context, self.home));
+        Ok(Stores { client, events, snapshots })
+    }
+}
+
+async fn bucket(
+    client: &Client,
+    context: &JetStream,
+    domain: &Name,
+    settings: &Service,
+) -> Result<Arc<dyn SnapshotStore>, ServeError> {
+    let opened = JetStreamSnapshots::open(client.clone(), context, domain, usize::from(settings.stream_replicas)).await;
+    Ok(Arc::new(opened.map_err(|error| ServeError::Snapshots(error.0))?))
 }
 
 /// Says once what is not wrong but will surprise.

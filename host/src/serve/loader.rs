@@ -34,6 +34,8 @@ pub(super) struct Served {
     pub(super) report: Option<Arc<Report>>,
     /// What was live before, to go back to.
     pub(super) previous: Option<Arc<dyn Generation>>,
+    /// Its digest, which is noted beside the code: also what was live before a restart.
+    pub(super) before: Option<Digest>,
     /// What decides beside it.
     pub(super) shadow: Option<Shadow>,
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::admission::{Candidate, Refused, Trial};
-use super::loader::{Gone, Loader};
+use super::loader::{Gone, Loader, Served};
 use super::status::Origin;
 use crate::activation::Activation;
 use crate::clock::Clock;
@@ -19,7 +19,7 @@ use crate::store::Denied;
 impl Loader {
     /// Puts back what failed too often on probation.
     pub(super) async fn put_back_failing(&mut self) {
-        let has_failed = |served: &super::loader::Served| served.live.has_failed_probation();
+        let has_failed = |served: &Served| served.live.has_failed_probation();
         let failing = self.served.iter().filter(|(_, served)| has_failed(served)).map(|(name, _)| name.clone());
         for domain in failing.collect::<Vec<Name>>() {
             let Some(served) = self.served.get(&domain) else { continue };
@@ -28,7 +28,7 @@ impl Loader {
             let done = match self.fleet.clone() {
                 Some(fleet) => {
                     let by = &self.status.identity().name;
-                    let rolled = fleet.roll_back(&domain, Some(number), Some(why), by, &Clock::System).await;
+                    let rolled = fleet.roll_back(&domain, Some(number), number, Some(why), by, &Clock::System).await;
                     self.go_by_fleet().await;
                     match rolled {
                         // Overtaken: another host was faster.
@@ -50,8 +50,8 @@ impl Loader {
     /// not tried again until somebody says so.
     pub(super) async fn roll_back(&mut self, domain: &Name, deny: Option<String>) -> Result<Gone, String> {
         let Some(served) = self.served.get(domain) else { return Err(format!("the domain {domain} is not served")) };
-        let Some(previous) = served.previous.clone() else {
-            return Err("no other plugin was live on this host before".into());
+        let Some(previous) = self.before(served).await else {
+            return Err("no other plugin was live on this host before, or it was not kept in PLUGIN_CACHE_DIR".into());
         };
         if let Some(why) = &deny {
             self.deny(domain, &served.live, &previous, why).await;
@@ -59,6 +59,15 @@ impl Loader {
         let newest = served.domain.ground.newest_author().await.map_or(0, |newest| newest.activation);
         let number = served.live.number().max(newest) + 1;
         self.go_back(domain, previous, number, deny).await.ok_or_else(|| format!("the domain {domain} is not served"))
+    }
+
+    /// What was live before, out of what was kept where this host has started since.
+    async fn before(&self, served: &Served) -> Option<Arc<dyn Generation>> {
+        if let Some(previous) = &served.previous {
+            return Some(Arc::clone(previous));
+        }
+        let kept = self.load_kept(served.before?).await?;
+        Some(Arc::new(kept.plugin))
     }
 
     /// Notes that code is not to go live again by itself.
@@ -83,22 +92,27 @@ impl Loader {
         deny: Option<String>,
     ) -> Option<Gone> {
         let served = self.served.get(domain)?;
-        let (events, snapshots) =
-            (Arc::clone(&served.domain.ground.events), Arc::clone(&served.domain.ground.snapshots));
-        let record = self.record(domain, &snapshots, generation.digest()).await;
+        let mut record = self.record(domain, &served.domain.ground.snapshots, generation.digest()).await;
+        // What failed is nothing to go back to.
+        let before = deny.is_none().then(|| served.live.digest());
+        record.before = before;
         let activation = Arc::new(Activation::new(Arc::clone(&generation), number, record.reads.clone()));
         let served = self.served.get_mut(domain)?;
         let left = Arc::clone(&served.live);
         served.domain.activate(&activation).await;
         served.domain.metrics.roll_backs.add(1);
         served.live = Arc::clone(&activation);
-        // What failed is nothing to go back to.
+        served.before = before;
         served.previous = deny.is_none().then(|| Arc::clone(&left.generation));
         served.since = Clock::System.now();
         served.shadow = None;
         self.tell_status(domain);
         let counted = Candidate::known(generation, Origin::Kept);
-        let trial = Trial { events: &events, snapshots: &snapshots, live: Some(left), recent: Vec::new() };
+        let ground = &self.served.get(domain)?.domain.ground;
+        if let Err(error) = ground.snapshots.note_code(activation.digest(), record.clone()).await {
+            tracing::warn!(%domain, %error, "what was live before is not noted: after a restart there is no way back");
+        }
+        let trial = Trial { ground, live: Some(left), recent: Vec::new() };
         let report: Option<Arc<Report>> = match self.gate(&counted, &record, trial).await {
             Ok(report) => Some(Arc::new(report)),
             Err(Refused::Code(refusal)) => refusal.report.clone(),

@@ -8,6 +8,7 @@ mod event_headers;
 mod events;
 mod oversize;
 mod read;
+mod scan;
 mod server;
 mod snapshots;
 mod stream;

@@ -202,7 +202,7 @@ async fn a_roll_back_goes_to_what_was_before_under_a_higher_number() -> Result<(
     kept.activate(first).await?;
     let number = kept.activate(second).await?;
     let roll_back = async |from, deny: Option<&str>| {
-        kept.fleet.roll_back(&domain(), from, deny.map(str::to_owned), "host", &Clock::System).await
+        kept.fleet.roll_back(&domain(), from, 0, deny.map(str::to_owned), "host", &Clock::System).await
     };
 
     let overtaken = roll_back(Some(number - 1), Some("late")).await;

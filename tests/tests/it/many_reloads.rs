@@ -16,6 +16,9 @@ const AT_FIRST_COMPILING: usize = 40;
 const RELOADS: usize = 60;
 /// Counters that are live all the time.
 const COUNTERS: usize = 20;
+/// Events of each, recorded before the first reload: a log that grew with the reloads would let each
+/// of them compare more than the one before, and hold more while it does.
+const EVENTS: usize = 20;
 
 fn reloads() -> Result<usize> {
     Ok(std::env::var("AGENT_RELOADS").map_or(Ok(RELOADS), |text| text.parse())?)
@@ -27,13 +30,18 @@ async fn memory_stays(nats: &Nats, dir: &PluginDir, builder: HostBuilder, first:
     let host = builder.start(nats).await?;
     let counters: Vec<Counter> = (0..COUNTERS).map(|_| Counter::new()).collect();
     let versions = [("0.1.1", successor("counter-refactored")?), ("0.1.0", plugin("counter")?)];
+    for counter in &counters {
+        for _ in 0..EVENTS {
+            nats.ask(counter.increment(1)).await?.ok()?;
+        }
+    }
     let (all, mut at_first) = (reloads()?, 0);
 
     for (number, (version, component)) in versions.iter().cycle().take(all).enumerate() {
         dir.put(FILE, component)?;
         nats.goes_live("counter", version).await?;
         for counter in &counters {
-            nats.ask(counter.increment(1)).await?.ok()?;
+            nats.ask(counter.state()).await?.ok()?;
         }
         if number + 1 == first {
             at_first = host.resident_kib()?;

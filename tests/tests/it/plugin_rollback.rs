@@ -72,6 +72,36 @@ async fn the_code_before_decides_again_under_a_higher_number() -> Result<()> {
 }
 
 #[tokio::test]
+async fn the_way_back_is_still_there_after_a_restart() -> Result<()> {
+    let nats = Nats::start().await?;
+    let (dir, cache) = (PluginDir::of_counter()?, TempDir::new()?);
+    let builder = builder(&nats, &dir)?.env("PLUGIN_CACHE_DIR", cache.path().display());
+    let mut host = builder.start(&nats).await?;
+    let counter = Counter::new();
+    nats.ask(counter.increment(1)).await?.ok()?;
+    dir.put(FILE, &successor("counter-refactored")?)?;
+    nats.goes_live("counter", "0.1.1").await?;
+    nats.ask(counter.increment(1)).await?.ok()?;
+    ensure!(host.terminate().await? == 0);
+
+    let mut host = builder.start(&nats).await?;
+    let answer = roll_back(&nats).await?;
+    ensure!(answer["activation"] == 3 && answer["digest"] == digest(&plugin("counter")?)?, "{answer}");
+    nats.ask(counter.increment(1)).await?.ok()?;
+    ensure!(newest_author(&nats, &counter).await? == ("counter/0.1.0".into(), "3".into()));
+    ensure!(count(&nats, &counter).await? == 3);
+    ensure!(host.terminate().await? == 0);
+
+    // Exchanged while nobody served: what was live at last is what one goes back to.
+    dir.put(FILE, &successor("counter-wider")?)?;
+    let _host = builder.start(&nats).await?;
+    nats.goes_live("counter", "2.0.0").await?;
+    let answer = roll_back(&nats).await?;
+    ensure!(answer["digest"] == digest(&plugin("counter")?)?, "{answer}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_older_code_cannot_read_is_parked_and_counted() -> Result<()> {
     let nats = Nats::start().await?;
     let dir = PluginDir::of_counter()?;

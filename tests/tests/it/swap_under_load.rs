@@ -31,7 +31,7 @@ async fn no_command_is_lost_doubled_or_failed_by_swaps() -> Result<()> {
     let nats = Nats::start().await?;
     let (dir, cache) = (PluginDir::of_counter()?, TempDir::new()?);
     let host = Host::builder(&nats)?.plugins_of(&dir).env("PLUGIN_CACHE_DIR", cache.path().display());
-    let host = host.env("PLUGIN_GATE_TIME", GATE_TIME);
+    let host = host.env("PLUGIN_GATE_TIME", std::env::var("AGENT_GATE_TIME").unwrap_or_else(|_| GATE_TIME.into()));
     let _host = host.start(&nats).await?;
     let setting = |name: &str, default: u32| std::env::var(name).map_or(Ok(default), |text| text.parse());
     let rate = setting("AGENT_LOAD_RATE", RATE)?;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use futures::TryStreamExt;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
@@ -32,7 +33,7 @@ use crate::registry::{FileError, Loaded, Registry};
 use crate::serve;
 use crate::store::jetstream::{EventStream, Home, JetStreamEvents, JetStreamSnapshots, StreamError};
 use crate::store::memory::MemorySnapshots;
-use crate::store::{EventStore, SnapshotStore, Unavailable};
+use crate::store::{EventStore, Page, SnapshotStore, Unavailable};
 
 /// Positions at the end of the stream whose aggregates count as those that were used last.
 const RECENT_POSITIONS: usize = 2_000;
@@ -141,8 +142,8 @@ impl Log {
         let from = last.saturating_sub(RECENT_POSITIONS as u64 - 1).max(1);
         let mut recent: Vec<AggregateId> = Vec::new();
         if from <= last {
-            let (events, _) = self.events.scan(from, last, RECENT_POSITIONS).await?;
-            for (id, _) in events.into_iter().rev() {
+            let pages: Vec<Page> = self.events.scan(from, last, RECENT_POSITIONS).try_collect().await?;
+            for (id, _) in pages.into_iter().flat_map(|page| page.events).rev() {
                 if !recent.contains(&id) {
                     recent.push(id);
                 }

@@ -123,7 +123,10 @@ pub(super) async fn roll_back(
     wait: Duration,
 ) -> Result<Rollout, CliError> {
     let wanted = match ground.deciding_fleet()? {
-        Some(fleet) => Some(fleet.roll_back(domain, None, None, &operator(), &Clock::System).await?),
+        Some(fleet) => {
+            let at_least = activation_max(client, ground, domain).await?;
+            Some(fleet.roll_back(domain, None, at_least, None, &operator(), &Clock::System).await?)
+        }
         None => None,
     };
     let request = json!({ "domain": domain.as_str() });
@@ -131,11 +134,15 @@ pub(super) async fn roll_back(
 }
 
 async fn want(client: &Client, fleet: &Fleet, ground: &Ground, asked: &Activation<'_>) -> Result<Wanted, CliError> {
-    // The log may know more than the hosts that are there, if any are.
-    let recorded = recorded::activation(client, asked.domain).await?;
-    let at_least = ground.activation_max(asked.domain).max(recorded);
+    let at_least = activation_max(client, ground, asked.domain).await?;
     let Activation { domain, digest, accept_drift } = asked;
     Ok(fleet.activate(domain, *digest, *accept_drift, at_least, &operator(), &Clock::System).await?)
+}
+
+/// The highest number that was ever given: the log may know more than the hosts that are there, if
+/// any are.
+async fn activation_max(client: &Client, ground: &Ground, domain: &Name) -> Result<u64, CliError> {
+    Ok(ground.activation_max(domain).max(recorded::activation(client, domain).await?))
 }
 
 async fn follow_all(

@@ -9,8 +9,9 @@ use async_nats::client::PublishErrorKind;
 use async_nats::connection::State;
 use async_nats::jetstream::Context;
 use async_nats::{Client, HeaderName, Message, StatusCode};
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
 use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, OnceCell, watch};
@@ -19,10 +20,10 @@ use super::ack::{self, Ack, not_atomic};
 use super::acks::Acks;
 use super::batch::{self, Part};
 use super::stream::{EventStream, find};
-use super::{api, event_headers, read};
+use super::{api, event_headers, read, scan};
 use crate::event::{NewEvents, StoredEvent};
 use crate::name::{AggregateId, Name, Subjects, header};
-use crate::store::{AppendError, Appended, Commands, EventStore, Extent, Head, Scanned, Unavailable};
+use crate::store::{AppendError, Appended, Commands, EventStore, Extent, Head, Page, Unavailable};
 
 const EXPECTED_SEQUENCE: HeaderName = HeaderName::from_static("Nats-Expected-Last-Subject-Sequence");
 const EXPECTED_SUBJECT: HeaderName = HeaderName::from_static("Nats-Expected-Last-Subject-Sequence-Subject");
@@ -48,7 +49,7 @@ pub(super) struct Inner {
     /// Why no more appends are made, once events went where they do not belong.
     misplaced: watch::Sender<Option<String>>,
     lost: Arc<Notify>,
-    runtime: Handle,
+    pub(super) runtime: Handle,
     /// Made at the first append: who only reads needs none.
     acks: OnceCell<Acks>,
 }
@@ -137,9 +138,8 @@ impl EventStore for JetStreamEvents {
         self.on_runtime(async move { read::events(&inner, &id, from, through, limit).await })
     }
 
-    fn scan(&self, from: u64, through: u64, limit: usize) -> BoxFuture<'static, Result<Scanned, Unavailable>> {
-        let inner = Arc::clone(&self.0);
-        self.on_runtime(async move { read::all_events(&inner, from, through, limit).await })
+    fn scan(&self, from: u64, through: u64, limit: usize) -> BoxStream<'static, Result<Page, Unavailable>> {
+        scan::pages(Arc::clone(&self.0), from, through, limit).boxed()
     }
 
     fn commands(&self, from: u64, through: u64, limit: usize) -> BoxFuture<'static, Result<Commands, Unavailable>> {

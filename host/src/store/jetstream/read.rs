@@ -16,8 +16,8 @@ use crate::event::{RecordedCommand, StoredEvent};
 use crate::name::{AggregateId, Subjects};
 use crate::store::Unavailable;
 
-/// How long the next message of a batched read may take.
-const NEXT_MESSAGE_MAX: Duration = Duration::from_secs(5);
+/// How long the next message of several may take.
+pub(super) const NEXT_MESSAGE_MAX: Duration = Duration::from_secs(5);
 /// What one batched read may carry, in bytes: far below what a connection buffers.
 const READ_BYTES_MAX: usize = 8 << 20;
 
@@ -45,25 +45,33 @@ pub(super) async fn events(
     through: u64,
     limit: usize,
 ) -> Result<Vec<StoredEvent>, Unavailable> {
-    let read = on_subject(store, &store.subjects.events_of(id), from, through, limit).await?;
+    let read = messages(store, Some(&store.subjects.events_of(id)), from, through, limit).await?;
     Ok(read.into_iter().map(Raw::into_event).collect())
 }
 
-/// Events of all aggregates in order, `from` through `through`, at most `limit`. Gives the
-/// sequence to go on from as well, `None` at the end.
+/// Events of all aggregates in order, `from` through `through`, of at most `limit` messages. Gives
+/// the sequence to go on from as well, `None` at the end.
+///
+/// Asks for whatever the stream has: where a subject is named, the server counts what is left of
+/// it before and after every batch, message by message, and lets nobody append meanwhile.
 pub(super) async fn all_events(
     store: &Inner,
     from: u64,
     through: u64,
     limit: usize,
 ) -> Result<(Vec<(AggregateId, StoredEvent)>, Option<u64>), Unavailable> {
-    let read = on_subject(store, &store.subjects.events(), from, through, limit).await?;
+    let read = messages(store, None, from, through, limit).await?;
     let next = next_after(&read, through);
-    let of_aggregates = read.into_iter().filter_map(|raw| {
+    Ok((of_aggregates(store, read.into_iter()), next))
+}
+
+/// Those messages that are events, with the aggregates they belong to.
+pub(super) fn of_aggregates(store: &Inner, read: impl Iterator<Item = Raw>) -> Vec<(AggregateId, StoredEvent)> {
+    let events = read.filter(|raw| store.subjects.is_event(&raw.subject)).filter_map(|raw| {
         let id = Subjects::event_aggregate(&raw.subject).and_then(|id| AggregateId::new(id).ok())?;
         Some((id, raw.into_event()))
     });
-    Ok((of_aggregates.collect(), next))
+    events.collect()
 }
 
 /// Commands that the stream has captured, in order, `from` through `through`, at most `limit`;
@@ -77,17 +85,17 @@ pub(super) async fn all_commands(
     if !store.stream.captures_commands {
         return Ok((Vec::new(), None));
     }
-    let read = on_subject(store, &store.subjects.commands(), from, through, limit).await?;
+    let read = messages(store, Some(&store.subjects.commands()), from, through, limit).await?;
     let next = next_after(&read, through);
     Ok((read.into_iter().map(Raw::into_command).collect(), next))
 }
 
 /// A message as the stream has it.
-struct Raw {
-    sequence: u64,
-    subject: String,
-    headers: HeaderMap,
-    payload: Bytes,
+pub(super) struct Raw {
+    pub(super) sequence: u64,
+    pub(super) subject: String,
+    pub(super) headers: HeaderMap,
+    pub(super) payload: Bytes,
 }
 
 impl Raw {
@@ -111,10 +119,10 @@ fn next_after(read: &[Raw], through: u64) -> Option<u64> {
     read.last().map(|last| last.sequence + 1).filter(|next| *next <= through)
 }
 
-/// Messages on a subject in order, `from` through `through`, at most `limit`.
-async fn on_subject(
+/// Messages in order, all or those on a subject, `from` through `through`, at most `limit`.
+async fn messages(
     store: &Inner,
-    subject: &str,
+    subject: Option<&str>,
     from: u64,
     through: u64,
     limit: usize,
@@ -149,7 +157,12 @@ async fn on_subject(
     Ok(events)
 }
 
-async fn next_from_leader(store: &Inner, subject: &str, from: u64) -> Result<Option<StreamMessage>, Unavailable> {
+async fn next_from_leader(
+    store: &Inner,
+    subject: Option<&str>,
+    from: u64,
+) -> Result<Option<StreamMessage>, Unavailable> {
+    let subject = subject.unwrap_or(">");
     let stream = store.context.get_stream_no_info(&store.stream.name).await.map_err(|e| Unavailable(e.to_string()))?;
     found(stream.raw_message_builder().sequence(from).next_by_subject(subject).send().await)
 }
@@ -167,7 +180,7 @@ fn found(
 /// One batched direct get (ADR-31): one request, an answer per message, an end mark.
 async fn batched(
     store: &Inner,
-    subject: &str,
+    subject: Option<&str>,
     from: u64,
     through: u64,
     limit: usize,
@@ -176,7 +189,10 @@ async fn batched(
     let lost = |error: String| Unavailable(format!("the stream cannot be read: {error}"));
     let inbox = store.client.new_inbox();
     let mut answers = store.client.subscribe(inbox.clone()).await.map_err(|e| lost(e.to_string()))?;
-    let asked = json!({"seq": from.max(1), "next_by_subj": subject, "batch": limit, "max_bytes": READ_BYTES_MAX});
+    let mut asked = json!({"seq": from.max(1), "batch": limit, "max_bytes": READ_BYTES_MAX});
+    if let Some(subject) = subject {
+        asked["next_by_subj"] = subject.into();
+    }
     let request = Request::new().inbox(inbox).payload(asked.to_string().into());
     let path = format!("DIRECT.GET.{}", store.stream.name);
     store.context.send_request(path, request).await.map_err(|e| lost(e.to_string()))?;

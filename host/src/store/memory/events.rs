@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt, StreamExt};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -15,7 +16,7 @@ use crate::clock::Timestamp;
 use crate::domain::DomainEvent;
 use crate::event::{NewEvents, Origin, RecordedCommand, StoredEvent};
 use crate::name::AggregateId;
-use crate::store::{AppendError, Appended, Commands, EventStore, Extent, Head, Scanned, Unavailable};
+use crate::store::{AppendError, Appended, Commands, EventStore, Extent, Head, Page, Unavailable};
 
 /// Events of one domain in this process's memory. A clone is the same log.
 #[derive(Clone)]
@@ -185,13 +186,17 @@ impl EventStore for MemoryEvents {
         })
     }
 
-    fn scan(&self, from: u64, through: u64, limit: usize) -> BoxFuture<'static, Result<Scanned, Unavailable>> {
-        self.read_answer(move |log| {
-            let asked = log.events.iter().filter(|(_, event)| (from..=through).contains(&event.sequence));
-            let events: Vec<_> = asked.take(limit).cloned().collect();
-            let next = events.last().map(|(_, event)| event.sequence + 1).filter(|next| *next <= through);
-            (events, next)
+    fn scan(&self, from: u64, through: u64, limit: usize) -> BoxStream<'static, Result<Page, Unavailable>> {
+        let log = self.clone();
+        stream::try_unfold(from, move |next| {
+            log.read_answer(move |log| {
+                let asked = log.events.iter().filter(|(_, event)| (next..=through).contains(&event.sequence));
+                let events: Vec<_> = asked.take(limit).cloned().collect();
+                let last = if events.len() < limit { through } else { events[limit - 1].1.sequence };
+                (next <= through).then_some((Page { events, through: last }, last + 1))
+            })
         })
+        .boxed()
     }
 
     fn commands(&self, _: u64, _: u64, limit: usize) -> BoxFuture<'static, Result<Commands, Unavailable>> {

@@ -80,6 +80,42 @@ async fn a_component_that_was_tampered_with_is_refused_by_its_digest_until_it_is
 }
 
 #[tokio::test]
+async fn a_component_that_is_gone_from_the_store_is_served_by_those_who_have_kept_it() -> Result<()> {
+    let (fleet, mut hosts) = Fleet::serving(1).await?;
+    let first = fleet.wanted().await?;
+    let objects = fleet.nats.jetstream().get_object_store(PLUGINS).await?;
+    let counter = Counter::new();
+
+    objects.delete(first.digest.to_string()).await?;
+    serves_on(&fleet, &counter, 1).await?;
+    ensure!(hosts[0].terminate().await? == 0);
+    hosts = fleet.start(1).await?;
+    let lists = fleet.all_live(1, &first).await?;
+    ensure!(refused(&lists[0]).is_null(), "{lists:#?}");
+    serves_on(&fleet, &counter, 1).await?;
+
+    // What is wanted now was never here: the code before goes on until it can be had.
+    ensure!(hosts[0].terminate().await? == 0);
+    let second = fleet.push(&successor("counter-refactored")?).await?;
+    let wanted = fleet.activate(second).await?;
+    objects.delete(second.to_string()).await?;
+    hosts = fleet.start(1).await?;
+    let lists = fleet.all_tell(1, "the code before goes on", |list| !status(list).is_null()).await?;
+    ensure!(status(&lists[0])["live"]["activation"] == first.activation, "{lists:#?}");
+    ensure!(status(&lists[0])["live"]["digest"] == first.digest.to_string(), "{lists:#?}");
+    let why = refused(&lists[0])["why"].as_str().unwrap_or_default().to_owned();
+    ensure!(why.contains(&second.to_string()) && why.contains("push"), "{why}");
+    serves_on(&fleet, &counter, 1).await?;
+
+    ensure!(fleet.push(&successor("counter-refactored")?).await? == second);
+    let lists = fleet.all_live(1, &wanted).await?;
+    ensure!(refused(&lists[0]).is_null(), "{lists:#?}");
+    serves_on(&fleet, &counter, 1).await?;
+    ensure!(hosts[0].is_running()?);
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_entry_that_cannot_be_read_changes_nothing_and_a_deleted_one_retires_its_domain() -> Result<()> {
     let (fleet, hosts) = Fleet::serving(2).await?;
     let first = fleet.wanted().await?;

@@ -100,7 +100,7 @@ impl Fleet {
     }
 
     pub(super) async fn roll_back(&self) -> Result<Wanted> {
-        Ok(self.store.roll_back(&counter(), None, None, "test", &Clock::System).await?)
+        Ok(self.store.roll_back(&counter(), None, 0, None, "test", &Clock::System).await?)
     }
 
     pub(super) async fn wanted(&self) -> Result<Wanted> {
