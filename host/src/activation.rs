@@ -35,6 +35,9 @@ pub struct Probation {
     pub failures_max: u64,
     /// Told when there were more.
     pub failed: Arc<Notify>,
+    /// Whether what it decides is tried out before it is stored: it is code that the log does not
+    /// know as its last.
+    pub trying: bool,
 }
 
 /// What to do with a snapshot.
@@ -141,6 +144,11 @@ impl Activation {
     /// Whether it failed too often on probation.
     pub fn has_failed_probation(&self) -> bool {
         self.probation.as_ref().is_some_and(|p| self.failures() > p.failures_max && Instant::now() < p.until)
+    }
+
+    /// Whether what it decides is tried out before it is stored.
+    pub fn is_tried_out(&self) -> bool {
+        self.probation.as_ref().is_some_and(|p| p.trying && Instant::now() < p.until)
     }
 
     /// How long the probation still lasts; zero where there is none.

@@ -108,6 +108,10 @@ pub struct Service {
     /// Failures of a plugin on probation that are let pass
     #[arg(long, env, value_name = "COUNT", default_value_t = 3)]
     pub plugin_probation_failures: u32,
+    /// Commands of a hundred whose events are applied to a throw-away copy before they are stored; on
+    /// probation, those of new code all are
+    #[arg(long, env, value_name = "PERCENT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub plugin_trial_share: u8,
     /// Directory for compiled plugins, by default agent-service in the user's cache directory; empty for none
     #[arg(long, env, value_name = "DIR", value_parser = any_path)]
     pub plugin_cache_dir: Option<PathBuf>,

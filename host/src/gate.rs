@@ -3,7 +3,6 @@
 //! not how either is had, and not what is done with the verdict.
 
 mod commands;
-mod copy;
 mod diff;
 mod followed;
 mod incomplete;

@@ -23,6 +23,7 @@ pub mod store;
 mod testing;
 
 pub mod activation;
+mod copy;
 mod instances;
 pub mod witness;
 

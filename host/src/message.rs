@@ -206,6 +206,9 @@ pub struct Failure {
     /// Whether the host can mend the cause by itself and try once more before it answers.
     #[serde(skip)]
     pub mendable: bool,
+    /// Whether the plugin failed at one of several events, of which it is not known at which.
+    #[serde(skip)]
+    pub unlocated: bool,
     /// The activation that this host must go on to before it can answer.
     #[serde(skip)]
     pub awaits: Option<NonZeroU64>,
@@ -223,6 +226,7 @@ impl Failure {
             id: None,
             version: None,
             mendable: false,
+            unlocated: false,
             awaits: None,
         }
     }

@@ -34,6 +34,12 @@ pub struct Metrics {
     pub replays: Counter,
     /// Snapshots saved.
     pub snapshots: Counter,
+    /// Commands whose events were applied to a throw-away copy before they were stored.
+    pub trials: Counter,
+    /// Those of them whose events could not be applied, and were not stored.
+    pub trials_failed: Counter,
+    /// Requests to aggregates that are parked, answered without loading them.
+    pub parked: Counter,
     /// Times that other code went live while the domain was served.
     pub swaps: Counter,
     /// Candidates that were refused.

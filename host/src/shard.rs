@@ -2,13 +2,16 @@
 //! mailbox. An aggregate's requests run one after another, different aggregates' side by
 //! side while they wait for storage. Knows neither NATS nor WebAssembly.
 
+mod failures;
 mod live;
 mod load;
+mod parked;
 mod pipeline;
 mod query;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod trial;
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -23,8 +26,10 @@ use hashlink::LinkedHashMap;
 use tokio::sync::{mpsc, oneshot};
 
 use self::live::Live;
+use self::parked::Parked;
 use self::pipeline::Pipeline;
 pub use self::thread::ShardThread;
+use self::trial::Trials;
 use crate::activation::Activation;
 use crate::clock::Clock;
 use crate::instances::Instances;
@@ -98,6 +103,8 @@ pub struct Service {
     pub snapshot_frequency: u64,
     /// Live aggregates of the whole domain.
     pub cache_capacity: usize,
+    /// Of a hundred commands, how many have their events tried out before they are stored.
+    pub trial_percent: u8,
     /// How large a reply may be, in bytes.
     pub reply_bytes_max: Arc<dyn Fn() -> usize + Send + Sync>,
     /// Sees to it that what was said last is heard, before the shard's thread ends.
@@ -240,6 +247,8 @@ struct Shard {
 impl Shard {
     fn new(service: Service, capacity: usize) -> Self {
         let pipeline = Pipeline {
+            trials: Trials::new(Arc::clone(&service.activation), service.trial_percent),
+            parked: Parked::default(),
             instances: Instances::new(service.activation, capacity),
             succession: service.succession,
             domain: service.domain,
@@ -281,6 +290,7 @@ impl Shard {
     fn obey(&mut self, order: Order, running: &mut Running) {
         match order {
             Order::Activate(activation, heard) => {
+                self.pipeline.trials.activate(Arc::clone(&activation));
                 self.pipeline.instances.activate(activation);
                 self.sweep(running);
                 // Nobody may wait for it any more.

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::Run;
-use super::copy::Copy;
 use super::diff::diff;
 use super::report::Difference;
+use crate::copy::Copy;
 use crate::domain::{Context, Decision, DomainEvent};
 use crate::event::{RecordedCommand, StoredEvent, decision_seed};
 use crate::message::{Command, Request};

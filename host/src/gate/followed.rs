@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 
-use super::copy::{Copy, NotFollowed};
 use super::diff::diff;
 use super::report::{Difference, Failing, Report};
+use crate::copy::{Copy, NotFollowed};
 use crate::domain::DomainEvent;
 use crate::event::StoredEvent;
 use crate::instances::Instances;

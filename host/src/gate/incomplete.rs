@@ -2,10 +2,10 @@
 //! candidate that cannot read it must not go live.
 
 use super::Run;
-use super::copy::Copy;
 use super::followed::{Followed, parsed};
 use super::report::{Difference, Failing};
 use crate::activation::Reading;
+use crate::copy::Copy;
 use crate::domain::Digest;
 use crate::name::AggregateId;
 use crate::snapshot::Snapshot;

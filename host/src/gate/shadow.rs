@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use super::copy::{Copy, NotFollowed};
 use super::diff::{Place, diff};
 use super::report::{Code, SHOWN_MAX};
 use crate::activation::Activation;
+use crate::copy::{Copy, NotFollowed};
 use crate::domain::{Context, Decision, DomainEvent, Generation};
 use crate::event::decision_seed;
 use crate::instances::Instances;

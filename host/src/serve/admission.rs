@@ -143,7 +143,7 @@ impl Loader {
         if candidate.digest() != served.live.digest() {
             record.before = Some(served.live.digest());
         }
-        let activation = self.activation(&candidate, number, &record);
+        let activation = self.activation(&candidate, number, &record, report.is_some());
         self.note(domain, &candidate, record).await;
         self.go_live(domain, &candidate, &activation, report).await;
         tracing::info!(%domain, activation = number, plugin = &*activation.author.plugin, took_ms = begun.elapsed().as_millis(), "plugin swapped");
@@ -214,7 +214,7 @@ impl Loader {
         learn(&mut record, report.as_ref());
         record.denied = None;
         let number = candidate.number.unwrap_or_else(|| next_number(0, newest, &*candidate.generation));
-        let activation = self.activation(&candidate, number, &record);
+        let activation = self.activation(&candidate, number, &record, report.is_some());
         if report.is_some() {
             record.before = before.filter(|before| *before != candidate.digest()).or(record.before);
             self.note_at(&ground.snapshots, &candidate, record.clone()).await;
@@ -233,7 +233,7 @@ impl Loader {
         let kept = Candidate::of(kept, Origin::Kept);
         let number = next_number(0, newest, &*kept.generation);
         let record = self.record(kept.domain(), &ground.snapshots, kept.digest()).await;
-        let activation = self.activation(&kept, number, &record);
+        let activation = self.activation(&kept, number, &record, false);
         self.serve(ground, kept, activation, &record, None).await
     }
 
@@ -402,13 +402,15 @@ impl Loader {
         }
     }
 
-    fn activation(&self, candidate: &Candidate, number: u64, record: &CodeRecord) -> Arc<Activation> {
+    /// The candidate as it goes live; what it decides is tried out at first where it is new.
+    fn activation(&self, candidate: &Candidate, number: u64, record: &CodeRecord, is_new: bool) -> Arc<Activation> {
         let settings = &self.around.service;
         let activation = Activation::new(Arc::clone(&candidate.generation), number, record.reads.clone());
         Arc::new(activation.on_probation(Probation {
             until: Instant::now() + settings.plugin_probation,
             failures_max: u64::from(settings.plugin_probation_failures),
             failed: Arc::clone(&self.probation_failed),
+            trying: is_new,
         }))
     }
 }

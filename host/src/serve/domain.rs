@@ -164,6 +164,7 @@ async fn shard_service(
         metrics: Arc::clone(metrics),
         snapshot_frequency: settings.snapshot_frequency,
         cache_capacity: settings.cache_capacity as usize,
+        trial_percent: settings.plugin_trial_share,
         reply_bytes_max: Arc::new(move || sizing.max_payload().saturating_sub(REPLY_HEADERS_BYTES)),
         last_words: Arc::new(move || flushed(flushing.clone()).boxed()),
     };

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::activation::Activation;
 use crate::clock::Timestamp;
+use crate::copy::Copy;
 use crate::domain::{Context, Decision, DomainEvent, EvolveError, Handle, PluginError};
 use crate::event::Origin;
 use crate::instances::{Instances, SharedInstance};
@@ -124,6 +125,16 @@ impl Live {
         }
     }
 
+    /// A throw-away copy of it in one of these instances; the inner error is the plugin's refusal of
+    /// its own state.
+    pub(super) fn copy(&self, instances: &Instances, id: &AggregateId) -> Result<Result<Copy, String>, PluginError> {
+        if self.version == 0 {
+            return Copy::create(instances, id).map(Ok);
+        }
+        let state = self.instance.call(|i| i.snapshot(self.handle))?;
+        Copy::restore(instances, id, self.activation().description().state_schema, &state)
+    }
+
     /// Whether its state can be read and is the log's.
     pub(super) fn is_sound(&self) -> bool {
         !self.instance.is_lost() && !self.doubtful
@@ -178,7 +189,8 @@ impl Live {
     }
 
     /// Applies the events that were just stored, which stay stored whatever the plugin does: the
-    /// aggregate is doubtful where it cannot apply them.
+    /// aggregate is doubtful where it cannot apply them. One whose instance was lost meanwhile through
+    /// another aggregate is loaded anew, and nothing is said against its events.
     pub(super) fn apply_stored(&mut self) -> Result<(), String> {
         if self.stored.is_empty() {
             return Ok(());
@@ -190,6 +202,10 @@ impl Live {
                 // No call failed, and yet the plugin has: it decided what it cannot apply.
                 self.activation().failed(&PluginError::ContractBroken(error.to_string()));
                 Err(error.to_string())
+            }
+            Err(PluginError::InstanceLost) => {
+                self.doubtful = true;
+                Ok(())
             }
             Err(error) => Err(error.to_string()),
         };

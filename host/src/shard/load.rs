@@ -1,13 +1,13 @@
 //! Brings an aggregate into memory and up to date: snapshot and tail, held against each
 //! other. What contradicts the stream is an error, never a guess.
 
-use std::num::NonZeroU64;
-
+use super::failures::{failed, unavailable};
 use super::live::Live;
 use super::pipeline::Pipeline;
 use crate::activation::Reading;
-use crate::domain::{Author, Digest, DomainEvent, PluginError};
+use crate::domain::{DomainEvent, EvolveError, PluginError};
 use crate::event::StoredEvent;
+use crate::instances::Instances;
 use crate::message::{Code, Failure};
 use crate::name::AggregateId;
 use crate::snapshot::Snapshot;
@@ -17,9 +17,52 @@ use crate::store::{Found, Head};
 /// enough for one deadline.
 const EVENTS_PER_CALL: usize = 256;
 
+/// How an aggregate is brought into memory, or further.
+#[derive(Clone, Copy)]
+pub(super) struct Way<'a> {
+    /// Where it lives.
+    instances: &'a Instances,
+    /// How many events the plugin gets in one call.
+    events_per_call: usize,
+    /// Whether an event that cannot be applied parks it.
+    parks: bool,
+}
+
 impl Pipeline {
-    /// The aggregate as the log has it, read from its leader.
+    /// The aggregate as the log has it, read from its leader. One that is known to have an event that
+    /// the live code cannot apply is not tried again while that event is there.
     pub(super) async fn load(&self, id: &AggregateId) -> Result<Live, Failure> {
+        if let Some(obstacle) = self.parked.obstacle(id, &self.instances.activation()) {
+            let at = obstacle.sequence;
+            let there = self.events.read(id, at, at, 1).await.map_err(|e| unavailable(id, e))?;
+            if there.iter().any(|event| event.sequence == at) {
+                self.metrics.parked.add(1);
+                return Err(Failure::new(Code::PluginFailed, obstacle.message).about(id));
+            }
+            self.parked.free(id);
+        }
+        let loaded = self.load_by(self.usual_way(), id).await;
+        if !loaded.as_ref().is_err_and(|failure| failure.unlocated) {
+            return loaded;
+        }
+        // Once more, event by event and where nobody else lives, to know which one it is.
+        let way = Way { instances: self.trials.instances(), events_per_call: 1, parks: true };
+        match self.load_by(way, id).await {
+            Err(located) => Err(located),
+            Ok(_) => loaded,
+        }
+    }
+
+    fn usual_way(&self) -> Way<'_> {
+        Way { instances: &self.instances, events_per_call: EVENTS_PER_CALL, parks: true }
+    }
+
+    /// The way of a copy that serves one query.
+    pub(super) fn way_of_copies(&self) -> Way<'_> {
+        Way { instances: self.trials.instances(), events_per_call: EVENTS_PER_CALL, parks: false }
+    }
+
+    async fn load_by(&self, way: Way<'_>, id: &AggregateId) -> Result<Live, Failure> {
         let (found, head) = futures::join!(self.snapshots.load(id), self.events.head(id));
         let (found, mut head) = (found.map_err(|e| unavailable(id, e))?, head.map_err(|e| unavailable(id, e))?);
         let (snapshot, revision) = match found {
@@ -45,9 +88,9 @@ impl Pipeline {
             head = self.events.head(id).await.map_err(|e| unavailable(id, e))?;
         }
         let mut live = match (snapshot, head) {
-            (None, None) => Live::create(&self.instances, id).map_err(|e| failed(id, e))?,
-            (None, Some(head)) => self.replay(id, head).await?,
-            (Some(snapshot), head) => self.resume(id, &snapshot, revision, head).await?,
+            (None, None) => Live::create(way.instances, id).map_err(|e| failed(id, e))?,
+            (None, Some(head)) => self.replay(way, id, head).await?,
+            (Some(snapshot), head) => self.resume(way, id, &snapshot, revision, head).await?,
         };
         live.snapshot_revision = revision;
         Ok(live)
@@ -57,7 +100,7 @@ impl Pipeline {
     pub(super) async fn catch_up(&self, id: &AggregateId, live: &mut Live) -> Result<bool, Failure> {
         match self.events.head(id).await.map_err(|e| unavailable(id, e))? {
             Some(head) if head.sequence > live.last_sequence => {
-                self.read_tail(id, live, head).await?;
+                self.read_tail(self.usual_way(), id, live, head).await?;
                 Ok(true)
             }
             Some(head) if head.sequence == live.last_sequence && head.event_id == Some(live.last_event_id) => Ok(false),
@@ -80,6 +123,7 @@ impl Pipeline {
 
     async fn resume(
         &self,
+        way: Way<'_>,
         id: &AggregateId,
         snapshot: &Snapshot,
         revision: u64,
@@ -90,7 +134,7 @@ impl Pipeline {
             if self.instances.activation().reading_of(snapshot) == Reading::Never {
                 return Err(self.unproven(id, snapshot, "its events have aged"));
             }
-            let mut live = self.restore(id, snapshot, revision, "its events have aged")?;
+            let mut live = self.restore(way, id, snapshot, revision, "its events have aged")?;
             live.aged_out = true;
             return Ok(live);
         };
@@ -117,20 +161,20 @@ impl Pipeline {
         if self.instances.activation().reading_of(snapshot) == Reading::Never {
             if self.is_complete(id, head).await? {
                 tracing::debug!(domain = %self.domain, aggregate = %id, "snapshot was written by other code, the events are replayed");
-                return self.replay(id, head).await;
+                return self.replay(way, id, head).await;
             }
             return Err(self.unproven(id, snapshot, "its events are no longer complete"));
         }
-        let mut live = match self.restore(id, snapshot, revision, "its events are no longer complete") {
+        let mut live = match self.restore(way, id, snapshot, revision, "its events are no longer complete") {
             Ok(live) => live,
             Err(failure) if failure.code == Code::Unavailable && self.is_complete(id, head).await? => {
-                return self.replay(id, head).await;
+                return self.replay(way, id, head).await;
             }
             Err(failure) => return Err(failure),
         };
-        self.apply(id, &mut live, &tail)?;
+        self.apply(way, id, &mut live, &tail)?;
         if live.last_sequence < head.sequence {
-            self.read_tail(id, &mut live, head).await?;
+            self.read_tail(way, id, &mut live, head).await?;
         }
         Ok(live)
     }
@@ -169,10 +213,10 @@ impl Pipeline {
     }
 
     /// The aggregate from its events alone, which must be complete.
-    async fn replay(&self, id: &AggregateId, head: Head) -> Result<Live, Failure> {
-        let mut live = Live::create(&self.instances, id).map_err(|e| failed(id, e))?;
+    async fn replay(&self, way: Way<'_>, id: &AggregateId, head: Head) -> Result<Live, Failure> {
+        let mut live = Live::create(way.instances, id).map_err(|e| failed(id, e))?;
         self.metrics.replays.add(1);
-        self.read_tail(id, &mut live, head).await?;
+        self.read_tail(way, id, &mut live, head).await?;
         Ok(live)
     }
 
@@ -182,7 +226,7 @@ impl Pipeline {
         Ok(first.first().is_some_and(|event| event.written_as(1).is_ok()))
     }
 
-    async fn read_tail(&self, id: &AggregateId, live: &mut Live, head: Head) -> Result<(), Failure> {
+    async fn read_tail(&self, way: Way<'_>, id: &AggregateId, live: &mut Live, head: Head) -> Result<(), Failure> {
         while live.last_sequence < head.sequence {
             let events = self
                 .events
@@ -192,13 +236,29 @@ impl Pipeline {
             if events.is_empty() {
                 return Err(self.contradiction(id, live.version, "events that the stream just had are gone"));
             }
-            self.apply(id, live, &events)?;
+            self.apply(way, id, live, &events)?;
         }
         Ok(())
     }
 
     /// Applies events of the stream after checking that a host wrote each of them.
-    pub(super) fn apply(&self, id: &AggregateId, live: &mut Live, events: &[StoredEvent]) -> Result<(), Failure> {
+    pub(super) fn apply(
+        &self,
+        way: Way<'_>,
+        id: &AggregateId,
+        live: &mut Live,
+        events: &[StoredEvent],
+    ) -> Result<(), Failure> {
+        events.chunks(way.events_per_call).try_for_each(|events| self.apply_at_once(way, id, live, events))
+    }
+
+    fn apply_at_once(
+        &self,
+        way: Way<'_>,
+        id: &AggregateId,
+        live: &mut Live,
+        events: &[StoredEvent],
+    ) -> Result<(), Failure> {
         let mut facts = Vec::with_capacity(events.len());
         let mut version = live.version;
         // The code of another host, where this one has not been proven to understand it.
@@ -230,12 +290,8 @@ impl Pipeline {
                 live.doubtful = true;
                 return Err(self.not_understood(id, author, &why));
             }
-        } else if let Err(error) = evolved.map_err(|e| failed(id, e))? {
-            live.doubtful = true;
-            let at = events.get(error.index).map_or(0, |event| event.sequence);
-            tracing::error!(domain = %self.domain, aggregate = %id, sequence = at, %error, "recorded event cannot be applied by the plugin");
-            let message = format!("the event at sequence {at} of the stream cannot be applied by the plugin: {error}");
-            return Err(Failure::new(Code::PluginFailed, message).about(id));
+        } else {
+            self.park_where_refused(way, id, live, events, evolved)?;
         }
         for event in events {
             if let Ok(origin) = &event.origin {
@@ -245,67 +301,53 @@ impl Pipeline {
         Ok(())
     }
 
-    /// The aggregate has events of code that went live after this host's: old code never serves
-    /// what new code has written, so the host goes on to it first.
-    fn outdated(&self, id: &AggregateId, newer: u64) -> Failure {
-        let own = self.instances.activation().number();
+    /// Parks the aggregate at the event that the plugin cannot apply, where that is known.
+    fn park_where_refused(
+        &self,
+        way: Way<'_>,
+        id: &AggregateId,
+        live: &mut Live,
+        events: &[StoredEvent],
+        evolved: Result<Result<(), EvolveError>, PluginError>,
+    ) -> Result<(), Failure> {
+        let (index, why) = match evolved {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => (error.index, error.to_string()),
+            Err(lost @ PluginError::InstanceLost) => return Err(failed(id, lost)),
+            Err(error) if events.len() > 1 => return Err(Failure { unlocated: true, ..failed(id, error) }),
+            Err(error) => (0, error.to_string()),
+        };
+        live.doubtful = true;
+        let at = events.get(index).map_or(0, |event| event.sequence);
         let message = format!(
-            "this aggregate has events of activation {newer}, and this host serves activation {own}: send the request again, this host is to follow"
+            "the event at sequence {at} of the stream cannot be applied by the plugin ({why}): this aggregate is parked until a version of the plugin is live that can"
         );
-        Failure { awaits: NonZeroU64::new(newer), ..Failure::new(Code::Unavailable, message).about(id) }
-    }
-
-    /// Events of code that this host has never run, and that its own does not understand: no
-    /// fault of theirs.
-    fn not_understood(&self, id: &AggregateId, author: &Author, why: &str) -> Failure {
-        tracing::warn!(domain = %self.domain, aggregate = %id, newer = &*author.plugin, why, "another host runs newer code, whose events the code of this one does not understand");
-        let message = format!(
-            "this aggregate has events of code that this host does not run ({}), and its own does not understand them ({why}): give this host the newer plugin",
-            author.plugin
-        );
-        Failure::new(Code::Unavailable, message).about(id)
-    }
-
-    /// An event out of turn: the oldest ones are gone, or no host wrote it.
-    fn not_ours(&self, id: &AggregateId, at_version: u64, event: &StoredEvent, expected: u64, why: &str) -> Failure {
-        let sequence = event.sequence;
-        if let Ok(origin) = &event.origin
-            && at_version == 0
-            && expected == 1
-            && origin.version > 1
-        {
-            return self.incomplete(id, origin.version);
+        tracing::error!(domain = %self.domain, aggregate = %id, sequence = at, error = why, parked = way.parks, "recorded event cannot be applied by the plugin");
+        if way.parks {
+            self.parked.park(id, at, message.clone(), live.activation());
         }
-        tracing::error!(domain = %self.domain, aggregate = %id, sequence, why, "event was not written by a host: its aggregate is parked");
-        forged(id, sequence, why)
+        Err(Failure::new(Code::PluginFailed, message).about(id))
     }
 
-    /// Retention has removed events that no snapshot covers.
-    fn incomplete(&self, id: &AggregateId, first_version: u64) -> Failure {
-        tracing::error!(domain = %self.domain, aggregate = %id, first_version, "older events are gone and no snapshot covers them");
-        let message = format!(
-            "the first event left of this aggregate has version {first_version} and no usable snapshot covers those before it: restore the stream or the snapshot from a backup"
-        );
-        Failure::new(Code::Unavailable, message).about(id)
-    }
-
-    fn restore(&self, id: &AggregateId, snapshot: &Snapshot, revision: u64, why_needed: &str) -> Result<Live, Failure> {
-        Live::restore(&self.instances, id, snapshot, revision).map_err(|e| failed(id, e))?.map_err(|refusal| {
+    fn restore(
+        &self,
+        way: Way<'_>,
+        id: &AggregateId,
+        snapshot: &Snapshot,
+        revision: u64,
+        why_needed: &str,
+    ) -> Result<Live, Failure> {
+        let restored = match Live::restore(way.instances, id, snapshot, revision) {
+            Ok(restored) => restored,
+            Err(lost @ PluginError::InstanceLost) => return Err(failed(id, lost)),
+            // The events give the same state, where they are complete.
+            Err(error) => Err(error.to_string()),
+        };
+        restored.map_err(|refusal| {
             tracing::error!(domain = %self.domain, aggregate = %id, refusal, "plugin does not read the snapshot");
             let message = format!("the plugin does not read the snapshot of this aggregate ({refusal}), and {why_needed}: serve it with the plugin that wrote it");
             Failure::new(Code::Unavailable, message).about(id)
         })
-    }
-
-    /// Nothing but the snapshot of other code says what the state was, and nothing proves that
-    /// the live code takes it for the same.
-    fn unproven(&self, id: &AggregateId, snapshot: &Snapshot, why_needed: &str) -> Failure {
-        let code = Digest(snapshot.code);
-        tracing::error!(domain = %self.domain, aggregate = %id, %code, "the snapshot was written by other code, and the events are not there to replace it");
-        let message = format!(
-            "the snapshot of this aggregate was written by other code ({code}) of the same state schema number, and {why_needed}: serve that code again, or raise the plugin's state schema number and let it read the older one"
-        );
-        Failure::new(Code::Unavailable, message).about(id)
     }
 
     async fn prove_aged_out(
@@ -321,33 +363,4 @@ impl Pipeline {
         }
         Err(self.contradiction(id, version, "its last event is not in the stream though it has not aged"))
     }
-
-    /// What is known of the aggregate contradicts the stream: a lost, restored or recreated log.
-    fn contradiction(&self, id: &AggregateId, version: u64, what: &str) -> Failure {
-        tracing::error!(domain = %self.domain, aggregate = %id, version, what, "the stream contradicts what is known of an aggregate: was it lost, restored or recreated?");
-        self.metrics.contradictions.add(1);
-        let message = format!(
-            "the stream contradicts the snapshot of this aggregate at version {version}: {what}. Restore the stream, or delete the snapshot to go on without the lost events"
-        );
-        Failure::new(Code::Unavailable, message).about(id)
-    }
-}
-
-/// An event that no host wrote: its aggregate is parked.
-pub(super) fn forged(id: &AggregateId, sequence: u64, why: &str) -> Failure {
-    let message = format!(
-        "the event at sequence {sequence} of the stream was not written by a host ({why}): remove it from the stream to free this aggregate"
-    );
-    Failure::new(Code::PluginFailed, message).about(id)
-}
-
-/// Storage cannot answer: nothing was or will be stored.
-pub(super) fn unavailable(id: &AggregateId, error: crate::store::Unavailable) -> Failure {
-    Failure::new(Code::Unavailable, error.0).about(id)
-}
-
-/// The plugin failed, or what it shared its instance with.
-pub(super) fn failed(id: &AggregateId, error: PluginError) -> Failure {
-    let mendable = matches!(error, PluginError::InstanceLost);
-    Failure { mendable, ..Failure::new(Code::PluginFailed, error.to_string()).about(id) }
 }

@@ -4,8 +4,10 @@
 use std::sync::Arc;
 
 use super::Succession;
+use super::failures::{failed, unavailable};
 use super::live::Live;
-use super::load::{failed, unavailable};
+use super::parked::Parked;
+use super::trial::Trials;
 use crate::clock::{Clock, Timestamp};
 use crate::domain::{Context, Decision, DomainEvent, EVENTS_PER_COMMAND_MAX, PluginError};
 use crate::event::{NewEvents, decision_seed};
@@ -30,6 +32,8 @@ pub(super) struct Pipeline {
     pub(super) events: Arc<dyn EventStore>,
     pub(super) snapshots: Arc<dyn SnapshotStore>,
     pub(super) instances: Instances,
+    pub(super) trials: Trials,
+    pub(super) parked: Parked,
     pub(super) succession: Option<Arc<dyn Succession>>,
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
@@ -118,7 +122,7 @@ impl Pipeline {
                     }
                     confirmed = true;
                 }
-                Verdict::Record(events) => match self.record(aggregate, command, time, events).await {
+                Verdict::Record(events) => match self.record_tried(aggregate, command, time, events).await {
                     Ok(outcome) => return Ok(outcome),
                     Err(AppendError::Conflict) => {
                         self.metrics.conflicts.add(1);
@@ -218,6 +222,24 @@ impl Pipeline {
             }
             Decision::Invalid { field, message } => return Err(Failure::invalid(&field, message).about(id)),
         })
+    }
+
+    /// Stores a command's events, after they were tried out where that is due.
+    async fn record_tried(
+        &self,
+        aggregate: &mut Live,
+        command: &Command,
+        time: Timestamp,
+        events: Vec<DomainEvent>,
+    ) -> Result<Outcome, AppendError> {
+        if self.trials.are_due(aggregate.activation()) {
+            self.metrics.trials.add(1);
+            if let Err(failed) = self.trials.run(&command.id, aggregate, &events) {
+                self.metrics.trials_failed.add(1);
+                return Err(AppendError::Unstorable(failed.to_string()));
+            }
+        }
+        self.record(aggregate, command, time, events).await
     }
 
     /// Stores a command's events. [`Pipeline::apply_stored`] then applies them.

@@ -4,8 +4,8 @@
 use hashlink::LruCache;
 use serde_json::value::RawValue;
 
+use super::failures::{failed, forged, unavailable};
 use super::live::Live;
-use super::load::{failed, forged, unavailable};
 use super::pipeline::{Pipeline, keep};
 use crate::message::{Code, Failure, HistoryEvent, Outcome, Query};
 use crate::name::AggregateId;
@@ -80,7 +80,8 @@ impl Pipeline {
 
     /// The state at an earlier version, from the events in a throw-away copy.
     async fn state_before(&self, id: &AggregateId, now: &Live, version: u64) -> Result<Outcome, Failure> {
-        let mut copy = Live::create(&self.instances, id).map_err(|e| failed(id, e))?;
+        let way = self.way_of_copies();
+        let mut copy = Live::create(self.trials.instances(), id).map_err(|e| failed(id, e))?;
         while copy.version < version {
             let limit = usize::try_from(version - copy.version).unwrap_or(EVENTS_PER_READ).min(EVENTS_PER_READ);
             let events = self
@@ -92,7 +93,7 @@ impl Pipeline {
             if events.is_empty() || (copy.version == 0 && first.is_some_and(|first| first > 1)) {
                 return Err(expired(id, version, now.version));
             }
-            self.apply(id, &mut copy, &events)?;
+            self.apply(way, id, &mut copy, &events)?;
         }
         self.view(id, &copy)
     }

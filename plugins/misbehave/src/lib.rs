@@ -15,6 +15,9 @@ pub struct Misbehave {
     pub blind: bool,
     /// Ballast that makes the state large.
     pub ballast: String,
+    /// Whether its snapshots cannot be read.
+    #[serde(default, deserialize_with = "mischief::unreadable")]
+    pub amnesiac: bool,
 }
 
 /// The one verb, `run`.
@@ -65,6 +68,10 @@ pub enum Mode {
     Ballast,
     /// One event after which the view is no JSON object.
     BadView,
+    /// One event after which snapshots are made that cannot be read.
+    UnreadableSnapshot,
+    /// One event whose name no event may have.
+    ForbiddenEvent,
     /// A rejection whose reason is no token.
     BadReason,
     /// A rejection whose message has `n` bytes.
@@ -104,6 +111,12 @@ pub enum Event {
     },
     /// The view is no JSON object from now on.
     Blinded {},
+    /// Snapshots cannot be read from now on.
+    Forgot {},
+    /// Nobody is told that there is such an event.
+    #[serde(rename = "No Name.")]
+    #[schemars(skip)]
+    Nameless {},
     /// What it saw of the machine.
     Looked {
         /// Environment variables and arguments.
@@ -142,6 +155,8 @@ impl Domain for Misbehave {
             Mode::SpinInEvolve => return Ok(vec![Event::Stuck {}]),
             Mode::Ballast => return Ok(vec![Event::Hoarded { n }]),
             Mode::BadView => return Ok(vec![Event::Blinded {}]),
+            Mode::UnreadableSnapshot => return Ok(vec![Event::Forgot {}]),
+            Mode::ForbiddenEvent => return Ok(vec![Event::Nameless {}]),
             Mode::LookAround => {
                 return Ok(vec![Event::Looked { seen: mischief::machine(), hash_order: mischief::hash_order(n) }]);
             }
@@ -157,7 +172,8 @@ impl Domain for Misbehave {
             Event::Stuck {} => mischief::spin(),
             Event::Hoarded { n } => self.ballast.push_str(&mischief::padding(n)),
             Event::Blinded {} => self.blind = true,
-            Event::Ran { .. } | Event::Looked { .. } => {}
+            Event::Forgot {} => self.amnesiac = true,
+            Event::Ran { .. } | Event::Looked { .. } | Event::Nameless {} => {}
         }
         self.runs += 1;
         Ok(())

@@ -8,6 +8,14 @@ use std::io::Write;
 /// Bytes per step on the way to the limit.
 const CHUNK_BYTES: usize = 1 << 20;
 
+/// Reads `false`, and nothing else.
+pub(crate) fn unreadable<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    match <bool as serde::Deserialize>::deserialize(deserializer)? {
+        false => Ok(false),
+        true => Err(serde::de::Error::custom("asked not to read it")),
+    }
+}
+
 /// Never comes back.
 pub(crate) fn spin() {
     let mut turns = 0_u64;

@@ -35,7 +35,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer { name: "stores", modules: &["store"], siblings: Together },
     Layer { name: "what tests share", modules: &["testing"], siblings: Together },
-    Layer { name: "live code", modules: &["activation", "instances", "witness"], siblings: Together },
+    Layer { name: "live code", modules: &["activation", "instances", "copy", "witness"], siblings: Together },
     Layer { name: "live aggregates and the gate", modules: &["shard", "gate"], siblings: Apart },
     Layer { name: "the connection", modules: &["nats"], siblings: Together },
     Layer {

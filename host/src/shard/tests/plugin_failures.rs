@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::served::{World, id};
 use crate::domain::EVENTS_PER_COMMAND_MAX;
+use crate::message::Request;
 
 #[test]
 fn a_trap_costs_its_command_an_error_and_its_neighbours_a_refill() {
@@ -22,6 +23,26 @@ fn a_trap_costs_its_command_an_error_and_its_neighbours_a_refill() {
     assert_eq!(host.state("b").ok(3).count(), 4);
     assert_eq!(host.seen.instances.load(Ordering::SeqCst), 3, "one at first, and one after each trap");
     assert_eq!(host.live(), 2, "what was lost is let go");
+}
+
+#[test]
+fn what_is_being_stored_when_its_instance_is_lost_counts_once_it_is_acknowledged() {
+    let world = World::new();
+    let host = world.host();
+    for counter in ["a", "b"] {
+        host.send(counter, "add", 1).ok(1);
+    }
+    world.events.close();
+    let under_way = host.begin(Request::Command(host.command("a", "add", 5))).expect("the shard takes it");
+    host.send("b", "add", 0).error("invalid");
+    host.send("b", "trap", 0).error("plugin_failed");
+    let after_it = host.begin(Request::Command(host.command("a", "add", 7))).expect("the shard takes it");
+    world.events.open();
+    under_way.wait().ok(2);
+    after_it.wait().ok(3);
+    assert_eq!(host.state("a").ok(3).count(), 13);
+    assert_eq!(world.events.of(&id("a")).len(), 3);
+    assert_eq!(host.metrics.conflicts.get(), 0, "nothing was decided on a state without it");
 }
 
 #[test]

@@ -15,7 +15,8 @@ use crate::testing::counter::Counter;
 /// A host whose code may fail so often within this time, and who is told of more.
 fn host_on_probation(world: &World, failures_max: u64, time: Duration) -> (Host, Arc<Activation>, Arc<Notify>) {
     let failed = Arc::new(Notify::new());
-    let probation = Probation { until: Instant::now() + time, failures_max, failed: Arc::clone(&failed) };
+    let probation =
+        Probation { until: Instant::now() + time, failures_max, failed: Arc::clone(&failed), trying: false };
     let activation = Activation::new(Arc::new(Counter::new()), 1, BTreeSet::new()).on_probation(probation);
     let activation = Arc::new(activation);
     let host = world.host_with(Counter::new(), |service| service.activation = Arc::clone(&activation));

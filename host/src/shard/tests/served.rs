@@ -90,6 +90,7 @@ impl World {
             metrics: Arc::default(),
             snapshot_frequency: 1_000,
             cache_capacity: 10_000,
+            trial_percent: 0,
             reply_bytes_max: Arc::new(|| 1 << 20),
             last_words: Arc::new(|| Box::pin(std::future::ready(()))),
         }
