@@ -14,7 +14,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, unconstrained};
 use tokio::time::Instant;
 
 pub use self::endpoint::Endpoint;
@@ -82,7 +82,9 @@ impl Lane {
         let subjects = Subjects::new(domain);
         let commands = Intake::open(&self.client, subjects.commands(), &self.queue_group).await?;
         let queries = Intake::open(&self.client, subjects.queries(), &self.queue_group).await?;
-        Ok(runtime.spawn(self.serve(subjects, commands, queries, shards, ends)))
+        // In its turn it takes all that has arrived: what is too much is refused at once, and never
+        // piles up until it is dropped.
+        Ok(runtime.spawn(unconstrained(self.serve(subjects, commands, queries, shards, ends))))
     }
 
     async fn serve(

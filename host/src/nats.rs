@@ -14,8 +14,13 @@ use crate::config::Connection;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often the connection is probed: a dead one is noticed within two of these.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
-/// Messages of one subscription that wait to be taken; more are dropped by the client library.
-const SUBSCRIPTION_MESSAGES_MAX: usize = 16_384;
+/// Messages of one subscription that wait to be taken; more would be dropped by the client library
+/// without a word to whoever sent them. In one turn it reads its buffer 128 times before it lets
+/// others run: with this buffer no more than 1 MiB, far fewer messages than may wait.
+const SUBSCRIPTION_MESSAGES_MAX: usize = 32_768;
+const READ_BUFFER_BYTES: u16 = 8 << 10;
+/// Messages to be sent that wait for the connection: answers to all that one turn has brought.
+const OUTGOING_MESSAGES_MAX: usize = 16_384;
 /// How long one server may take to accept.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Waits between first attempts: doubled each time, up to the longest. A lost connection is
@@ -84,6 +89,8 @@ async fn options(settings: &Connection, name: &str) -> Result<ConnectOptions, Na
         .connection_timeout(ATTEMPT_TIMEOUT)
         .ping_interval(PING_INTERVAL)
         .subscription_capacity(SUBSCRIPTION_MESSAGES_MAX)
+        .read_buffer_capacity(READ_BUFFER_BYTES)
+        .client_capacity(OUTGOING_MESSAGES_MAX)
         .max_reconnects(None)
         // Ours are checked when they are made, and a reply's came over the wire.
         .skip_subject_validation(true)

@@ -23,6 +23,7 @@ mod hostile_plugins;
 mod many_reloads;
 mod other_language;
 mod outage;
+mod overload;
 mod plugin_check;
 mod plugin_gate;
 mod plugin_operations;
