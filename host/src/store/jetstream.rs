@@ -18,6 +18,7 @@ mod upgrade;
 use async_nats::jetstream::Context;
 use serde_json::Value;
 
+pub use self::event_headers::read as event_origin;
 pub use self::events::{Home, JetStreamEvents};
 pub use self::server::{ServerError, ServerFacts, check_server};
 pub use self::snapshots::JetStreamSnapshots;

@@ -57,8 +57,11 @@ pub(super) fn write(domain: &Name, source: &str, new: &NewEvents, index: usize) 
     headers
 }
 
-/// What an event's headers say, or which of them no host would have written.
-pub(super) fn read(headers: &HeaderMap) -> Result<Origin, String> {
+/// What an event's headers say.
+///
+/// # Errors
+/// Which of them no host would have written, in words.
+pub fn read(headers: &HeaderMap) -> Result<Origin, String> {
     let text = |name: &str| headers.get(name).map(async_nats::HeaderValue::as_str);
     let needed = |name: &str| text(name).ok_or_else(|| format!("it has no header {name}"));
     let event_id = needed(header::CE_ID)?;
