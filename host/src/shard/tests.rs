@@ -14,6 +14,7 @@ mod newer_events;
 mod plugin_failures;
 mod probation;
 mod queries;
+mod retention;
 mod served;
 mod snapshots;
 mod swaps;

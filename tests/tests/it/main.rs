@@ -30,6 +30,7 @@ mod plugin_reload;
 mod plugin_restart;
 mod plugin_rollback;
 mod reply_subjects;
+mod retention;
 mod service_api;
 mod settings;
 mod shutdown;
