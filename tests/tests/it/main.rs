@@ -19,6 +19,7 @@ mod foreign_acknowledgements;
 mod forged_events;
 mod fresh_answers;
 mod history;
+mod leaf_nodes;
 mod many_reloads;
 mod other_language;
 mod outage;
