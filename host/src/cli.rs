@@ -33,6 +33,9 @@ pub async fn run(command: Command, connection: &Connection, service: &Service) -
         Command::Events(events) => events::run(events, connection, service).await,
         Command::Plugin(command) => plugin::run(command, connection, service).await,
         Command::Stream(stream::StreamCommand::Upgrade(upgrade)) => stream::upgrade(upgrade, connection, service).await,
+        Command::Stream(stream::StreamCommand::Origins(asked)) => {
+            stream::origins::run(asked, connection, service).await
+        }
         Command::Completions(completions) => completions::run(completions),
     }
 }

@@ -71,6 +71,9 @@ pub struct Service {
     /// A snapshot is taken every so many events of an aggregate
     #[arg(long, env, value_name = "EVENTS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     pub snapshot_frequency: u64,
+    /// How long before events leave their stream a snapshot must cover them; at most half their age
+    #[arg(long, env, value_name = "TIME", default_value = "30d", value_parser = positive_duration)]
+    pub snapshot_before_expiry: Duration,
     /// Where snapshots are kept
     #[arg(long, env, value_name = "STORE", value_enum, default_value_t)]
     pub snapshot_store: SnapshotKeeping,

@@ -85,6 +85,8 @@ pub fn decision_seed(domain: &Name, id: &AggregateId, command_id: &str) -> (u64,
 pub struct StoredEvent {
     /// Its position in the stream.
     pub sequence: u64,
+    /// When the log stored it, by the log's own clock: its age counts from then.
+    pub stored: Timestamp,
     /// The last token of its subject.
     pub name: String,
     /// Its payload.

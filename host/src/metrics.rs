@@ -20,6 +20,22 @@ impl Counter {
     }
 }
 
+/// A number that goes up and down.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// Sets it.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
+    /// Its value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// The counters of one domain.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -48,6 +64,17 @@ pub struct Metrics {
     pub roll_backs: Counter,
     /// Aggregates whose snapshot the stream contradicted.
     pub contradictions: Counter,
+    /// Snapshots taken because the events they cover will age away.
+    pub expiring_saved: Counter,
+    /// Aggregates that no snapshot covers though their events will soon age away.
+    pub expiring_uncovered: Gauge,
+    /// When the first of their events leaves, in milliseconds since the Unix epoch; 0 where there
+    /// are none.
+    pub expiring_first_ms: Gauge,
+    /// Aggregates whose events aged away before a snapshot covered them.
+    pub expired_uncovered: Counter,
+    /// Times that it could not be seen what will age away.
+    pub expiry_checks_failed: Counter,
 }
 
 impl Metrics {

@@ -326,6 +326,11 @@ pub fn stream_of(domain: &Name) -> String {
     format!("{}_EVENTS", domain.as_str().to_ascii_uppercase())
 }
 
+/// The stream of a hub that gathers the events of that stream from all sites: `<stream>_ALL`.
+pub fn gathered_stream_of(stream: &str) -> String {
+    format!("{stream}_ALL")
+}
+
 /// The bucket of a domain's snapshots: `<DOMAIN>_SNAPSHOTS`.
 pub fn snapshot_bucket_of(domain: &Name) -> String {
     format!("{}_SNAPSHOTS", domain.as_str().to_ascii_uppercase())

@@ -2,12 +2,14 @@
 //! mailbox. An aggregate's requests run one after another, different aggregates' side by
 //! side while they wait for storage. Knows neither NATS nor WebAssembly.
 
+mod cover;
 mod failures;
 mod live;
 mod load;
 mod parked;
 mod pipeline;
 mod query;
+mod retention;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -25,9 +27,11 @@ use futures::stream::FuturesUnordered;
 use hashlink::LinkedHashMap;
 use tokio::sync::{mpsc, oneshot};
 
+pub use self::cover::Covered;
 use self::live::Live;
 use self::parked::Parked;
 use self::pipeline::Pipeline;
+pub use self::retention::Retention;
 pub use self::thread::ShardThread;
 use self::trial::Trials;
 use crate::activation::Activation;
@@ -117,11 +121,30 @@ enum Order {
     Activate(Arc<Activation>, oneshot::Sender<()>),
     /// Who was used last?
     Recent(usize, oneshot::Sender<Vec<AggregateId>>),
+    /// A snapshot is to cover this aggregate.
+    Cover(AggregateId, Cover),
+}
+
+/// The order that a snapshot covers an aggregate's events through a sequence.
+struct Cover {
+    through: u64,
+    told: oneshot::Sender<Result<Covered, Failure>>,
+}
+
+/// What one aggregate is given to do.
+enum Task {
+    /// A request.
+    Serve(Job),
+    /// To leave a snapshot.
+    Cover(Cover),
 }
 
 /// The way to tell the shards of a domain something beside requests.
 #[derive(Clone)]
-pub struct Orders(Vec<mpsc::Sender<Order>>);
+pub struct Orders {
+    shards: Vec<mpsc::Sender<Order>>,
+    hasher: RandomState,
+}
 
 impl Orders {
     /// Lets other code decide from now on: requests that are begun are finished by the code
@@ -140,9 +163,27 @@ impl Orders {
         ranked.into_iter().take(limit).map(|(_, id)| id).collect()
     }
 
+    /// Lets a snapshot that the live code reads cover the events of an aggregate through a
+    /// sequence, where none does.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn cover(&self, id: &AggregateId, through: u64) -> Result<Covered, Failure> {
+        let (told, answer) = oneshot::channel();
+        let order = Order::Cover(id.clone(), Cover { through, told });
+        let stopping = || Failure::new(Code::Unavailable, "the service is stopping").about(id);
+        self.shards[self.place(id)].send(order).await.map_err(|_| stopping())?;
+        answer.await.unwrap_or_else(|_| Err(stopping()))
+    }
+
+    /// Which shard an aggregate belongs to, counted from 0.
+    fn place(&self, id: &AggregateId) -> usize {
+        self.hasher.hash_one(id) as usize % self.shards.len()
+    }
+
     /// Asks every shard; one that has ended has nothing to say.
     async fn all<T>(&self, order: impl Fn(oneshot::Sender<T>) -> Order) -> Vec<T> {
-        let asked = self.0.iter().map(|shard| async {
+        let asked = self.shards.iter().map(|shard| async {
             let (sender, answer) = oneshot::channel();
             shard.send(order(sender)).await.ok()?;
             answer.await.ok()
@@ -156,7 +197,6 @@ pub struct Shards {
     mailboxes: Vec<mpsc::Sender<Job>>,
     orders: Orders,
     threads: Vec<JoinHandle<()>>,
-    hasher: RandomState,
 }
 
 impl Shards {
@@ -176,7 +216,8 @@ impl Shards {
             mailboxes.push(sender);
             orders.push(order);
         }
-        Self { mailboxes, orders: Orders(orders), threads, hasher: RandomState::new() }
+        let orders = Orders { shards: orders, hasher: RandomState::new() };
+        Self { mailboxes, orders, threads }
     }
 
     /// The way to tell them something beside requests.
@@ -186,7 +227,7 @@ impl Shards {
 
     /// Which shard an aggregate belongs to, counted from 0.
     pub fn place(&self, id: &AggregateId) -> usize {
-        self.hasher.hash_one(id) as usize % self.mailboxes.len()
+        self.orders.place(id)
     }
 
     /// Hands a request to the shard of its aggregate.
@@ -235,9 +276,9 @@ struct Shard {
     pipeline: Rc<Pipeline>,
     /// Live aggregates with nothing to do, least recently used first.
     idle: LinkedHashMap<AggregateId, Live>,
-    /// Aggregates at work, with the requests that wait for them.
-    busy: HashMap<AggregateId, VecDeque<Job>>,
-    /// How many requests wait for busy aggregates.
+    /// Aggregates at work, with what waits for them.
+    busy: HashMap<AggregateId, VecDeque<Task>>,
+    /// How many tasks wait for busy aggregates.
     waiting: usize,
     /// How many of the busy ones are on their way out of memory.
     leaving: usize,
@@ -300,6 +341,14 @@ impl Shard {
                 let idle = self.idle.iter().rev().map(|(id, _)| id);
                 let _ = told.send(self.busy.keys().chain(idle).take(limit).cloned().collect());
             }
+            Order::Cover(id, cover) => match self.busy.get_mut(&id) {
+                // Who orders waits for the answer, so that there are few of these.
+                Some(waiting) => {
+                    waiting.push_back(Task::Cover(cover));
+                    self.waiting += 1;
+                }
+                None => self.begin(id, Task::Cover(cover), running),
+            },
         }
     }
 
@@ -308,7 +357,7 @@ impl Shard {
         let id = job.request.id().clone();
         if let Some(waiting) = self.busy.get_mut(&id) {
             if waiting.len() < WAITING_PER_AGGREGATE_MAX && self.waiting < WAITING_MAX {
-                waiting.push_back(job);
+                waiting.push_back(Task::Serve(job));
                 self.waiting += 1;
             } else {
                 let reply = Reply::Error(overloaded(&id));
@@ -317,18 +366,23 @@ impl Shard {
             }
             return;
         }
-        let live = self.idle.remove(&id);
-        self.busy.insert(id.clone(), VecDeque::new());
-        running.push(Box::pin(work(Rc::clone(&self.pipeline), id, live, job)));
+        self.begin(id, Task::Serve(job), running);
     }
 
-    /// Goes on with the aggregate's next request, or lays it to rest.
+    /// Begins a task of an aggregate that has nothing to do.
+    fn begin(&mut self, id: AggregateId, task: Task, running: &mut Running) {
+        let live = self.idle.remove(&id);
+        self.busy.insert(id.clone(), VecDeque::new());
+        running.push(Box::pin(work(Rc::clone(&self.pipeline), id, live, task)));
+    }
+
+    /// Goes on with the aggregate's next task, or lays it to rest.
     fn finished(&mut self, finished: Finished, running: &mut Running) {
         let Finished { id, live, left } = finished;
         self.leaving -= usize::from(left);
-        if let Some(job) = self.busy.get_mut(&id).and_then(VecDeque::pop_front) {
+        if let Some(task) = self.busy.get_mut(&id).and_then(VecDeque::pop_front) {
             self.waiting -= 1;
-            running.push(Box::pin(work(Rc::clone(&self.pipeline), id, live, job)));
+            running.push(Box::pin(work(Rc::clone(&self.pipeline), id, live, task)));
         } else {
             self.busy.remove(&id);
             match live {
@@ -382,16 +436,28 @@ impl Shard {
     }
 }
 
+/// Does one task.
+async fn work(pipeline: Rc<Pipeline>, id: AggregateId, mut live: Option<Live>, task: Task) -> Finished {
+    match task {
+        Task::Serve(job) => serve(&pipeline, &id, &mut live, job).await,
+        Task::Cover(Cover { through, told }) => {
+            let covered = pipeline.cover(&mut live, &id, through).await;
+            // Who ordered it may have gone.
+            let _ = told.send(covered);
+        }
+    }
+    Finished { id, live, left: false }
+}
+
 /// Serves one request, replies, applies what it stored, then takes the snapshot that is due.
-async fn work(pipeline: Rc<Pipeline>, id: AggregateId, mut live: Option<Live>, job: Job) -> Finished {
-    let reply = pipeline.serve(&mut live, &job.request).await;
+async fn serve(pipeline: &Pipeline, id: &AggregateId, live: &mut Option<Live>, job: Job) {
+    let reply = pipeline.serve(live, &job.request).await;
     pipeline.metrics.replied(&reply);
     job.responder.respond(reply).await;
-    pipeline.apply_stored(&id, &mut live);
+    pipeline.apply_stored(id, live);
     if let Some(live) = live.as_mut()
         && pipeline.snapshot_due(live)
     {
-        pipeline.save_or_warn(&id, live).await;
+        pipeline.save_or_warn(id, live).await;
     }
-    Finished { id, live, left: false }
 }

@@ -41,6 +41,12 @@ impl Snapshot {
         Timestamp(self.last_time_ms)
     }
 
+    /// Whether it need not give way to `other`: it is newer, or the same of the same code. One of
+    /// other code gives way, since who wrote `other` may not be able to read it.
+    pub fn supersedes(&self, other: &Self) -> bool {
+        self.version > other.version || self.version == other.version && self.code == other.code
+    }
+
     /// The bytes to store.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEAD_BYTES + self.state.len() + 256);

@@ -76,7 +76,7 @@ pub trait SnapshotStore: Send + Sync {
     /// Notes it, in the place of what was noted before.
     fn note_code(&self, code: Digest, record: CodeRecord) -> BoxFuture<'static, Result<(), Unavailable>>;
 
-    /// Stores a snapshot unless one of the same or a higher version stands. `revision` is
+    /// Stores a snapshot unless one that [supersedes](Snapshot::supersedes) it stands. `revision` is
     /// what the caller last saw, 0 for none or unknown; gives the new one.
     fn save(
         &self,
@@ -204,7 +204,7 @@ pub enum Found {
 pub enum Saved {
     /// It was stored with this revision.
     Stored(u64),
-    /// One of the same or a higher version stands.
+    /// One that is as good or newer stands.
     Superseded,
 }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use agent_service::clock::Timestamp;
 use agent_service::config::{Connection, Service, parse};
 use agent_service::domain::Generation;
 use agent_service::event::StoredEvent;
@@ -97,7 +98,8 @@ fn events() {
             }
         }
         let name = Subjects::event_name(&subject).unwrap_or_default().to_owned();
-        let event = StoredEvent { sequence: 1, name, payload, origin: event_origin(&headers) };
+        let origin = event_origin(&headers);
+        let event = StoredEvent { sequence: 1, name, payload, stored: Timestamp(0), origin };
         match event.written_as(1) {
             Ok((_, origin)) => assert_eq!(origin.version, 1),
             Err(why) => assert!(!why.is_empty()),

@@ -13,13 +13,22 @@ pub const PATIENCE: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Looks again and again until `attempt` succeeds; its last error is the reason when it does not.
-pub async fn eventually<T>(what: &str, mut attempt: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+pub async fn eventually<T>(what: &str, attempt: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+    eventually_within(PATIENCE, what, attempt).await
+}
+
+/// The same for what goes by timers of other programs that no setting shortens.
+pub async fn eventually_within<T>(
+    patience: Duration,
+    what: &str,
+    mut attempt: impl AsyncFnMut() -> Result<T>,
+) -> Result<T> {
     let start = Instant::now();
     loop {
         match attempt().await {
             Ok(value) => return Ok(value),
-            Err(error) if start.elapsed() > PATIENCE => {
-                return Err(error).with_context(|| format!("{what}: not within {PATIENCE:?}"));
+            Err(error) if start.elapsed() > patience => {
+                return Err(error).with_context(|| format!("{what}: not within {patience:?}"));
             }
             Err(_) => tokio::time::sleep(PAUSE).await,
         }

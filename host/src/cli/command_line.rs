@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn help_reads_well() {
-        let paths: [&[&str]; 17] = [
+        let paths: [&[&str]; 18] = [
             &[],
             &["send"],
             &["state"],
@@ -144,6 +144,7 @@ mod tests {
             &["plugin", "shadow"],
             &["stream"],
             &["stream", "upgrade"],
+            &["stream", "origins"],
             &["completions"],
         ];
         for path in paths {

@@ -1,4 +1,7 @@
-//! `stream upgrade`: the one command that changes a stream, and only when asked.
+//! `stream upgrade`: the one command that changes a stream, and only when asked; and what is asked
+//! about streams beside it.
+
+pub(super) mod origins;
 
 use std::fmt::Write;
 
@@ -20,6 +23,11 @@ pub(super) enum StreamCommand {
     ///
     /// Allows atomic batches and direct reads. Subjects are changed only where a layout is set.
     Upgrade(UpgradeArguments),
+    /// Show which homes the events of a gathered stream come from
+    ///
+    /// For the stream of a hub that sources those of its sites. An aggregate with events of several
+    /// homes at once has a split history: it is listed, and the exit code is 5.
+    Origins(origins::OriginsArguments),
 }
 
 /// `stream upgrade`

@@ -20,7 +20,7 @@ use crate::domain::Description;
 use crate::metrics::Metrics;
 use crate::name::{Name, Subjects};
 use crate::nats::Client;
-use crate::shard::{self, Orders, ShardThread, Shards, Succession};
+use crate::shard::{self, Orders, Retention, ShardThread, Shards, Succession};
 
 /// Room that a reply's headers need beside its payload, in bytes.
 const REPLY_HEADERS_BYTES: usize = 4_096;
@@ -41,6 +41,7 @@ pub(super) struct Domain {
     pub(super) orders: Orders,
     pub(super) metrics: Arc<Metrics>,
     lane: JoinHandle<Shards>,
+    retention: JoinHandle<()>,
     stop: watch::Sender<bool>,
     description: watch::Sender<Arc<Description>>,
     number: watch::Sender<u64>,
@@ -99,7 +100,16 @@ impl Domain {
         let misplaced = ground.home.misplaced.subscribe();
         let ends = LaneEnds { stop: stopping, misplaced, lost: Arc::clone(&ground.home.lost) };
         let lane = lane.open(domain, shards, ends, &lane_runtime).await?;
-        Ok(Self { ground, orders, metrics, lane, stop, description, number, refused, endpoints })
+        let retention = Retention::new(
+            domain.clone(),
+            Arc::clone(&ground.events),
+            orders.clone(),
+            Arc::clone(&metrics),
+            Clock::System,
+            settings.snapshot_before_expiry,
+        );
+        let retention = tokio::spawn(retention.run(number.subscribe()));
+        Ok(Self { ground, orders, metrics, lane, retention, stop, description, number, refused, endpoints })
     }
 
     /// Lets other code decide: what is begun is finished by the code before.
@@ -127,6 +137,7 @@ impl Domain {
 
     /// Takes no more requests, finishes those begun, leaves snapshots.
     pub(super) async fn close(mut self) {
+        self.retention.abort();
         let _ = self.stop.send(true);
         match tokio::time::timeout(DRAIN_MAX, &mut self.lane).await {
             Ok(Ok(shards)) => {

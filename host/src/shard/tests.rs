@@ -15,6 +15,7 @@ mod parked;
 mod plugin_failures;
 mod probation;
 mod queries;
+mod retention;
 mod served;
 mod snapshots;
 mod swaps;

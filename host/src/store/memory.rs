@@ -69,7 +69,7 @@ impl SnapshotStore for MemorySnapshots {
     ) -> BoxFuture<'static, Result<Saved, Unavailable>> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let saved = match kept.get(id) {
-            Some(standing) if standing.version >= snapshot.version => Saved::Superseded,
+            Some(standing) if standing.supersedes(&snapshot) => Saved::Superseded,
             _ => {
                 let version = snapshot.version;
                 kept.insert(id.clone(), snapshot);

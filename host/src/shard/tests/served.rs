@@ -17,7 +17,7 @@ use crate::domain::Digest;
 use crate::message::{Command, Failure, Query, Reply, Request};
 use crate::metrics::Metrics;
 use crate::name::AggregateId;
-use crate::shard::{Job, Orders, Responder, Service, ShardThread, Shards};
+use crate::shard::{Job, Orders, Responder, Retention, Service, ShardThread, Shards};
 use crate::store::memory::events::MemoryEvents;
 use crate::testing::counter::{Counter, Seen, name_of};
 use crate::testing::shelf::Shelf;
@@ -77,6 +77,13 @@ impl World {
         let seen = Arc::clone(&counter.seen);
         let service = self.service(Activation::new(Arc::new(counter), 1, BTreeSet::new()));
         self.host_of(vec![service; shards], seen)
+    }
+
+    /// What keeps this host's aggregates from ageing away, with that margin.
+    pub(super) fn retention(&self, host: &Host, margin: Duration) -> Retention {
+        let events = Arc::new(self.events.clone());
+        let clock = Clock::Fixed(Arc::clone(&self.now_ms));
+        Retention::new(name_of("counter"), events, host.orders(), Arc::clone(&host.metrics), clock, margin)
     }
 
     fn service(&self, activation: Activation) -> Service {

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::event_headers;
 use super::events::Inner;
+use crate::clock::Timestamp;
 use crate::event::{RecordedCommand, StoredEvent};
 use crate::name::{AggregateId, Subjects};
 use crate::store::Unavailable;
@@ -93,6 +94,7 @@ pub(super) async fn all_commands(
 /// A message as the stream has it.
 pub(super) struct Raw {
     pub(super) sequence: u64,
+    pub(super) stored: Timestamp,
     pub(super) subject: String,
     pub(super) headers: HeaderMap,
     pub(super) payload: Bytes,
@@ -102,7 +104,7 @@ impl Raw {
     fn into_event(self) -> StoredEvent {
         let name = Subjects::event_name(&self.subject).unwrap_or_default().to_owned();
         let origin = event_headers::read(&self.headers);
-        StoredEvent { sequence: self.sequence, name, payload: self.payload, origin }
+        StoredEvent { sequence: self.sequence, stored: self.stored, name, payload: self.payload, origin }
     }
 
     fn into_command(self) -> RecordedCommand {
@@ -112,6 +114,11 @@ impl Raw {
             .filter_map(|(name, values)| Some((name.to_string(), values.first()?.as_str().to_owned())));
         RecordedCommand { subject: self.subject, headers: headers.collect(), payload: self.payload }
     }
+}
+
+/// The server's time to the millisecond.
+pub(super) fn timestamp_of(unix_nanos: i128) -> Timestamp {
+    Timestamp(u64::try_from(unix_nanos / 1_000_000).unwrap_or_default())
 }
 
 /// Where to go on after what was read, if anything can follow.
@@ -148,8 +155,9 @@ async fn messages(
         }
         match next_from_leader(store, subject, next).await? {
             Some(message) if message.sequence <= through => {
-                let StreamMessage { sequence, subject, headers, payload, .. } = message;
-                events.push(Raw { sequence, subject: subject.to_string(), headers, payload });
+                let StreamMessage { sequence, subject, headers, payload, time } = message;
+                let stored = timestamp_of(time.unix_timestamp_nanos());
+                events.push(Raw { sequence, stored, subject: subject.to_string(), headers, payload });
             }
             _ => break,
         }
@@ -220,8 +228,10 @@ async fn batched(
         if sequence > through {
             return Ok(());
         }
+        let stored = text("Nats-Time-Stamp").and_then(Timestamp::from_rfc3339);
+        let Some(stored) = stored else { return Err(lost("an answer without its time".into())) };
         let subject = subject.to_owned();
-        events.push(Raw { sequence, subject, headers, payload: message.payload });
+        events.push(Raw { sequence, stored, subject, headers, payload: message.payload });
         if sequence == through {
             return Ok(());
         }

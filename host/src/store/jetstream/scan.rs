@@ -129,10 +129,11 @@ impl Consumer {
                 break;
             }
             self.delivered += 1;
-            let sequence = info.stream_sequence;
+            let (sequence, stored) = (info.stream_sequence, read::timestamp_of(info.published.unix_timestamp_nanos()));
             let (message, _) = message.split();
             fetched.push(Raw {
                 sequence,
+                stored,
                 subject: message.subject.to_string(),
                 headers: message.headers.unwrap_or_else(HeaderMap::new),
                 payload: message.payload,

@@ -220,7 +220,7 @@ impl Inner {
                 Err(error) => return Err(Unavailable(format!("the snapshot bucket cannot be written: {error}"))),
             }
             revision = match self.load(id).await? {
-                Found::Snapshot { snapshot: standing, .. } if standing.version >= snapshot.version => {
+                Found::Snapshot { snapshot: standing, .. } if standing.supersedes(snapshot) => {
                     return Ok(Saved::Superseded);
                 }
                 Found::Snapshot { revision, .. } | Found::Damaged { revision, .. } => revision,

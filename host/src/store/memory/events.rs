@@ -45,6 +45,7 @@ pub(crate) enum Fault {
 struct Log {
     events: VecDeque<(AggregateId, StoredEvent)>,
     last_sequence: u64,
+    last_stored_ms: u64,
     age_max: Option<Duration>,
     faults: VecDeque<Fault>,
     /// Every append fails with this one, once set.
@@ -274,7 +275,10 @@ impl Log {
 
     fn store(&mut self, id: &AggregateId, name: &str, payload: Bytes, origin: Result<Origin, String>) -> u64 {
         self.last_sequence += 1;
-        let event = StoredEvent { sequence: self.last_sequence, name: name.to_owned(), payload, origin };
+        // Who is no host tells no time, and its clock is not looked at.
+        self.last_stored_ms = origin.as_ref().map_or(0, |origin| origin.time.0).max(self.last_stored_ms);
+        let (sequence, stored) = (self.last_sequence, Timestamp(self.last_stored_ms));
+        let event = StoredEvent { sequence, stored, name: name.to_owned(), payload, origin };
         self.events.push_back((id.clone(), event));
         self.last_sequence
     }
