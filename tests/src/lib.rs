@@ -10,6 +10,7 @@ pub mod counter;
 pub mod credentials;
 pub mod eventually;
 pub mod host;
+pub mod inbox;
 pub mod load;
 pub mod message;
 pub mod nats;

@@ -133,6 +133,7 @@ fn stats(endpoint: &Endpoint, metrics: &Metrics) -> Value {
             "replays": metrics.replays.get(),
             "snapshots": metrics.snapshots.get(),
             "contradictions": metrics.contradictions.get(),
+            "parked": metrics.parked.get(),
             "swaps": metrics.swaps.get(),
             "plugins_refused": metrics.plugins_refused.get(),
             "roll_backs": metrics.roll_backs.get(),
