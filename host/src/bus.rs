@@ -9,7 +9,7 @@ mod intake;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, HeaderMap, HeaderName, Message, Subject};
+use async_nats::{Client, Message, Subject};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
@@ -20,16 +20,15 @@ use tokio::time::Instant;
 pub use self::endpoint::Endpoint;
 use self::intake::Intake;
 use crate::domain::Description;
-use crate::message::{Code, Failure, Reply};
+use crate::message::{Failure, Reply};
 use crate::metrics::Metrics;
 use crate::name::{Address, Name, Subjects, abuses_reply, header};
+use crate::nats::reply_headers;
 use crate::request;
 use crate::shard::{Job, Responder, Shards};
 
 /// How long a closing lane waits for the last messages of a busy subscription.
 const END_GRACE: Duration = Duration::from_millis(200);
-/// The one header that every reply has.
-const STATUS: HeaderName = HeaderName::from_static(header::STATUS);
 /// A time that does not come while a host runs.
 const FAR_OFF: Duration = Duration::from_secs(30 * 365 * 24 * 3_600);
 
@@ -201,26 +200,11 @@ impl Responder for NatsResponder {
         async move {
             self.endpoint.answered(&reply, self.begun.elapsed());
             let Some(subject) = self.reply else { return };
-            let (headers, payload) = (headers(&reply), reply.to_bytes());
+            let (headers, payload) = (reply_headers(&reply), reply.to_bytes());
             if let Err(error) = self.client.publish_with_headers(subject, headers, payload).await {
                 tracing::warn!(%error, "reply was not sent");
             }
         }
         .boxed()
     }
-}
-
-fn headers(reply: &Reply) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    headers.insert(STATUS, reply.status());
-    if let Reply::Error(Failure { code, message, .. }) = reply {
-        headers.insert(header::SERVICE_ERROR_CODE, code_text(*code));
-        // A header is one line.
-        headers.insert(header::SERVICE_ERROR, message.replace(['\r', '\n'], " "));
-    }
-    headers
-}
-
-fn code_text(code: Code) -> String {
-    code.number().to_string()
 }

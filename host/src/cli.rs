@@ -1,6 +1,7 @@
 //! The command line beside serving: sends commands, asks, lists events, looks into plugins and
-//! signs them, upgrades streams. It is a client like any other and knows nothing of how a host works.
+//! signs them, upgrades streams, tends what the durable lane has parked. It is a client like any other and knows nothing of how a host works.
 
+mod accepted;
 mod client;
 mod command_line;
 mod completions;
@@ -9,6 +10,7 @@ mod event_reader;
 mod events;
 mod exit;
 mod field_list;
+mod inbox;
 mod origins;
 mod output;
 mod payload;
@@ -31,6 +33,7 @@ pub async fn run(command: Command, connection: &Connection, service: &Service) -
         Command::Send(send) => send::run(send, connection).await,
         Command::State(state) => state::run(state, connection).await,
         Command::Events(events) => events::run(events, connection, service).await,
+        Command::Inbox(command) => inbox::run(command, connection).await,
         Command::Plugin(command) => plugin::run(command, connection, service).await,
         Command::Stream(stream::StreamCommand::Upgrade(upgrade)) => stream::upgrade(upgrade, connection, service).await,
         Command::Stream(stream::StreamCommand::Origins(asked)) => {

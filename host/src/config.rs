@@ -80,6 +80,12 @@ pub struct Service {
     /// Queue group that hosts share commands and queries in
     #[arg(long, env, value_name = "NAME", default_value = "agent-workers", value_parser = queue_group)]
     pub queue_group: String,
+    /// Whether this host executes commands of the durable lane, <domain>.inbox.>
+    #[arg(long, env, value_name = "SWITCH", value_enum, default_value_t)]
+    pub inbox: Switch,
+    /// Tries of a command of the durable lane that its plugin fails, before it is parked
+    #[arg(long, env, value_name = "COUNT", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub inbox_tries: u32,
     /// Directory with the plugins, *.wasm
     #[arg(long, env, value_name = "DIR", default_value = "./plugins")]
     pub plugin_dir: PathBuf,
@@ -136,6 +142,16 @@ pub struct Service {
     /// Form of log lines
     #[arg(long, env, value_name = "FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
+}
+
+/// `INBOX`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Switch {
+    /// It does
+    #[default]
+    On,
+    /// It does not
+    Off,
 }
 
 /// `STREAM_LAYOUT`

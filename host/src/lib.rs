@@ -34,6 +34,7 @@ pub mod nats;
 
 pub mod bus;
 pub mod fleet;
+pub mod inbox;
 pub mod plugin;
 pub mod watch;
 

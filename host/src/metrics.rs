@@ -62,6 +62,8 @@ pub struct Metrics {
     pub plugins_refused: Counter,
     /// Times that the code before was put back.
     pub roll_backs: Counter,
+    /// Commands of the durable lane that were parked.
+    pub inbox_parked: Counter,
     /// Aggregates whose snapshot the stream contradicted.
     pub contradictions: Counter,
     /// Snapshots taken because the events they cover will age away.

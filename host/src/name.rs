@@ -1,8 +1,12 @@
 //! Names: domains, verbs, events, aggregate ids, and every subject, stream, bucket and
 //! header string the service uses. Knows nothing of connections or of what travels.
 
+mod inbox;
+
 use std::fmt;
 use std::sync::Arc;
+
+pub use self::inbox::{dead_stream_of, inbox_stream_of, is_publishable};
 
 /// Longest domain, verb or event name in bytes; keeps subjects short enough for every tool.
 pub const NAME_BYTES_MAX: usize = 32;
@@ -52,6 +56,22 @@ pub mod header {
     pub const ACTOR: &str = "Agent-Actor";
     /// Where the durable lane publishes the outcome.
     pub const REPLY_TO: &str = "Agent-Reply-To";
+    /// On a message of the durable lane: try what is parked of its aggregate again.
+    pub const RETRY: &str = "Agent-Dead-Retry";
+    /// What all headers begin with that the durable lane adds to what it parks.
+    pub const DEAD_PREFIX: &str = "Agent-Dead-";
+    /// On a parked command: the code of the last failure; missing where it waits behind another.
+    pub const DEAD_CODE: &str = "Agent-Dead-Code";
+    /// On a parked command: why, in words.
+    pub const DEAD_REASON: &str = "Agent-Dead-Reason";
+    /// On a parked command: how often it was tried.
+    pub const DEAD_TRIES: &str = "Agent-Dead-Tries";
+    /// On a parked command: its id.
+    pub const DEAD_COMMAND_ID: &str = "Agent-Dead-Command-Id";
+    /// On a parked command: its sequence in the inbox.
+    pub const DEAD_SEQUENCE: &str = "Agent-Dead-Sequence";
+    /// On a parked command: the subject it was sent to.
+    pub const DEAD_SUBJECT: &str = "Agent-Dead-Subject";
     /// W3C trace context.
     pub const TRACEPARENT: &str = "traceparent";
     /// The command's id on a command, the event's id on an event.
@@ -298,6 +318,15 @@ impl Subjects {
 
     /// Reads a request's subject; `None` for one that has another shape.
     pub fn parse<'a>(&self, subject: &'a str) -> Option<Address<'a>> {
+        match self.kind_and_address(subject)? {
+            ("commands", id, verb) => Some(Address::Command { id, verb }),
+            ("queries", id, query) => Some(Address::Query { id, query }),
+            _ => None,
+        }
+    }
+
+    /// The parts of `<domain>.<kind>.[<id>.]<last>`.
+    fn kind_and_address<'a>(&self, subject: &'a str) -> Option<(&'a str, Option<&'a str>, &'a str)> {
         let rest = subject.strip_prefix(self.domain.as_str())?.strip_prefix('.')?;
         let mut tokens = rest.split('.');
         let kind = tokens.next()?;
@@ -306,11 +335,7 @@ impl Subjects {
             (id, Some(last), None) => (Some(id), last),
             _ => return None,
         };
-        match kind {
-            "commands" => Some(Address::Command { id, verb: last }),
-            "queries" => Some(Address::Query { id, query: last }),
-            _ => None,
-        }
+        Some((kind, id, last))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The connection to NATS: which servers, who we are, how long to try.
 
+mod reply;
+
 use std::time::Duration;
 
 pub use async_nats::Client;
@@ -8,6 +10,7 @@ pub use async_nats::jetstream::Context as JetStream;
 use async_nats::{ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use tokio::time::Instant;
 
+pub use self::reply::reply_headers;
 use crate::config::Connection;
 
 /// How long one request waits for its answer where nothing else is said.
@@ -60,6 +63,14 @@ pub fn jetstream(client: Client, connection: &Connection) -> JetStream {
     match connection.js_domain() {
         "" => jetstream::new(client),
         domain => jetstream::with_domain(client, domain),
+    }
+}
+
+/// What the subjects of JetStream's API begin with, as the connection settings name it.
+pub fn api_prefix(connection: &Connection) -> String {
+    match connection.js_domain() {
+        "" => "$JS.API".to_owned(),
+        domain => format!("$JS.{domain}.API"),
     }
 }
 

@@ -192,39 +192,20 @@ impl Orders {
     }
 }
 
-/// The shards of one domain.
-pub struct Shards {
+/// The way into the shards of one domain. They do not end while there is one.
+#[derive(Clone)]
+pub struct Entrance {
     mailboxes: Vec<mpsc::Sender<Job>>,
     orders: Orders,
+}
+
+/// The shards of one domain.
+pub struct Shards {
+    entrance: Entrance,
     threads: Vec<JoinHandle<()>>,
 }
 
-impl Shards {
-    /// Lets each thread serve its share, with the stores that live on it.
-    pub fn serve(shards: Vec<(ShardThread, Service)>) -> Self {
-        let count = shards.len();
-        let (mut mailboxes, mut threads, mut orders) = (Vec::new(), Vec::new(), Vec::new());
-        for (thread, service) in shards {
-            let (sender, mailbox) = mpsc::channel(MAILBOX_MAX);
-            let (order, ordered) = mpsc::channel(ORDERS_MAX);
-            let capacity = service.cache_capacity.div_ceil(count).max(1);
-            threads.push(thread.begin(move |runtime| {
-                let last_words = Arc::clone(&service.last_words);
-                thread::drive(runtime, Shard::new(service, capacity).run(mailbox, ordered));
-                runtime.block_on(last_words());
-            }));
-            mailboxes.push(sender);
-            orders.push(order);
-        }
-        let orders = Orders { shards: orders, hasher: RandomState::new() };
-        Self { mailboxes, orders, threads }
-    }
-
-    /// The way to tell them something beside requests.
-    pub fn orders(&self) -> Orders {
-        self.orders.clone()
-    }
-
+impl Entrance {
     /// Which shard an aggregate belongs to, counted from 0.
     pub fn place(&self, id: &AggregateId) -> usize {
         self.orders.place(id)
@@ -246,10 +227,55 @@ impl Shards {
             }
         })
     }
+}
+
+impl Shards {
+    /// Lets each thread serve its share, with the stores that live on it.
+    pub fn serve(shards: Vec<(ShardThread, Service)>) -> Self {
+        let count = shards.len();
+        let (mut mailboxes, mut threads, mut orders) = (Vec::new(), Vec::new(), Vec::new());
+        for (thread, service) in shards {
+            let (sender, mailbox) = mpsc::channel(MAILBOX_MAX);
+            let (order, ordered) = mpsc::channel(ORDERS_MAX);
+            let capacity = service.cache_capacity.div_ceil(count).max(1);
+            threads.push(thread.begin(move |runtime| {
+                let last_words = Arc::clone(&service.last_words);
+                thread::drive(runtime, Shard::new(service, capacity).run(mailbox, ordered));
+                runtime.block_on(last_words());
+            }));
+            mailboxes.push(sender);
+            orders.push(order);
+        }
+        let orders = Orders { shards: orders, hasher: RandomState::new() };
+        Self { entrance: Entrance { mailboxes, orders }, threads }
+    }
+
+    /// A way in beside this one.
+    pub fn entrance(&self) -> Entrance {
+        self.entrance.clone()
+    }
+
+    /// The way to tell them something beside requests.
+    pub fn orders(&self) -> Orders {
+        self.entrance.orders.clone()
+    }
+
+    /// Which shard an aggregate belongs to, counted from 0.
+    pub fn place(&self, id: &AggregateId) -> usize {
+        self.entrance.place(id)
+    }
+
+    /// Hands a request to the shard of its aggregate.
+    ///
+    /// # Errors
+    /// As [`Entrance::submit`] has them.
+    pub fn submit(&self, job: Job) -> Result<(), Box<Undelivered>> {
+        self.entrance.submit(job)
+    }
 
     /// Lets every shard finish what it has, leave its snapshots and end. Blocks until then.
     pub fn stop(self) {
-        drop(self.mailboxes);
+        drop(self.entrance);
         for thread in self.threads {
             // A panic would have ended the process.
             let _ = thread.join();

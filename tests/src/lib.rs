@@ -11,6 +11,7 @@ pub mod credentials;
 pub mod eventually;
 pub mod flood;
 pub mod host;
+pub mod inbox;
 pub mod load;
 pub mod message;
 pub mod misbehave;

@@ -141,6 +141,7 @@ fn stats(endpoint: &Endpoint, metrics: &Metrics) -> Value {
             "expiring_first": Some(metrics.expiring_first_ms.get()).filter(|ms| *ms > 0).map(Timestamp),
             "expired_uncovered": metrics.expired_uncovered.get(),
             "expiry_checks_failed": metrics.expiry_checks_failed.get(),
+            "inbox_parked": metrics.inbox_parked.get(),
             "swaps": metrics.swaps.get(),
             "plugins_refused": metrics.plugins_refused.get(),
             "roll_backs": metrics.roll_backs.get(),

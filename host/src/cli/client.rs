@@ -133,7 +133,8 @@ fn is_of_a_host(message: &Message) -> bool {
     message.headers.as_ref().is_some_and(|headers| headers.get(header::STATUS).is_some())
 }
 
-fn headers(given: &[(&'static str, String)]) -> Result<HeaderMap, Failure> {
+/// Headers given by people.
+pub(super) fn headers(given: &[(&'static str, String)]) -> Result<HeaderMap, Failure> {
     let mut headers = HeaderMap::new();
     for (name, value) in given {
         let value: HeaderValue =

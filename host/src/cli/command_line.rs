@@ -7,6 +7,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::completions::Completions;
 use super::events::Events;
+use super::inbox::InboxCommand;
 use super::plugin::PluginCommand;
 use super::send::Send;
 use super::state::State;
@@ -39,6 +40,9 @@ pub enum Command {
     State(State),
     /// List events, of a domain or of one aggregate
     Events(Events),
+    /// Look after durable commands that were given up on
+    #[command(subcommand)]
+    Inbox(InboxCommand),
     /// Look into plugins and sign them; list, activate and try those of running hosts
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -127,11 +131,16 @@ mod tests {
 
     #[test]
     fn help_reads_well() {
-        let paths: [&[&str]; 18] = [
+        let paths: [&[&str]; 23] = [
             &[],
             &["send"],
             &["state"],
             &["events"],
+            &["inbox"],
+            &["inbox", "list"],
+            &["inbox", "show"],
+            &["inbox", "retry"],
+            &["inbox", "skip"],
             &["plugin"],
             &["plugin", "check"],
             &["plugin", "inspect"],
@@ -194,6 +203,11 @@ mod tests {
             &["sing"][..],
             &["send", "agent", "deploy"],
             &["send", "agent", "deploy", "{}", "--json", "{}"],
+            &["send", "agent", "deploy", "{}", "--durable", "--reply-timeout", "3"],
+            &["inbox"],
+            &["inbox", "retry", "agent"],
+            &["inbox", "skip", "agent", "first"],
+            &["--inbox-tries", "0"],
             &["state", "agent"],
             &["state", "agent", "a", "--json", "--output", "text"],
             &["send", "agent", "deploy", "{}", "--reply-timeout", "0"],
@@ -218,6 +232,7 @@ mod tests {
         for right in [
             &["send", "agent", "deploy", "-"][..],
             &["send", "agent", "deploy", "--json", "-"],
+            &["send", "agent", "deploy", "{}", "--durable"],
             &["plugin", "push", "a.wasm", "--activate", "--accept-drift", "--wait", "5s"],
             &["plugin", "activate", "agent", "abcdef01", "--accept-drift", "--wait", "1m"],
             &["plugin", "rollback", "agent", "--wait", "90"],

@@ -3,7 +3,8 @@
 use clap::Args;
 use uuid::Uuid;
 
-use super::client::{Client, Patience, Question, aggregate_id, name};
+use super::accepted::Accepted;
+use super::client::{Client, Patience, Question, aggregate_id, headers, name};
 use super::output::{OutputForm, remark};
 use super::payload::Payload;
 use super::reply::Reply;
@@ -37,6 +38,9 @@ pub(super) struct Send {
     /// Who sends it
     #[arg(long, value_name = "NAME")]
     actor: Option<String>,
+    /// Publish it into the durable lane: accepted also while no host runs, executed once one does
+    #[arg(long, conflicts_with = "reply_timeout")]
+    durable: bool,
     #[command(flatten)]
     patience: Patience,
     #[command(flatten)]
@@ -51,6 +55,14 @@ pub(super) async fn run(send: Send, connection: &Connection) -> Result<Exit, Cli
         Err(failure) => return Reply::from(failure).print(output, Reply::accepted_in_words),
     };
     question.payload = send.payload.read()?;
+    if send.durable {
+        let headers = match headers(&question.headers) {
+            Ok(headers) => headers,
+            Err(failure) => return Reply::from(failure).print(output, Reply::accepted_in_words),
+        };
+        let client = Client::connect(connection).await?;
+        return Accepted::publish(&client, question.subject, headers, question.payload).await?.print(output);
+    }
     let reply = Client::connect(connection).await?.ask(question).await?;
     let exit = reply.print(output, Reply::accepted_in_words)?;
     // Nobody can send it again under an id that nobody was told.
@@ -74,7 +86,11 @@ fn question(send: &Send, command_id: &str) -> Result<Question, Failure> {
     let mut headers = vec![(header::MESSAGE_ID, command_id.to_owned())];
     headers.extend(optional.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))));
     Ok(Question {
-        subject: Subjects::new(&domain).command(id.as_ref(), &verb),
+        subject: if send.durable {
+            Subjects::new(&domain).inbox_command(id.as_ref(), &verb)
+        } else {
+            Subjects::new(&domain).command(id.as_ref(), &verb)
+        },
         domain,
         headers,
         payload: bytes::Bytes::new(),
@@ -100,6 +116,8 @@ mod tests {
         let plain = asked(&["agent", "deploy", "{}"]).expect("a question");
         assert_eq!(plain.subject, "agent.commands.deploy");
         assert_eq!(plain.headers, [("Nats-Msg-Id", "c1".to_owned())]);
+        let durable = asked(&["agent", "deploy", "{}", "--id", "a1", "--durable"]).expect("a question");
+        assert_eq!(durable.subject, "agent.inbox.a1.deploy");
         let args = ["agent", "deploy", "{}", "--id", "a1", "--expected-version", "0", "--actor", "alice"];
         let full = asked(&args).expect("a question");
         assert_eq!(full.subject, "agent.commands.a1.deploy");

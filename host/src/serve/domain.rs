@@ -16,10 +16,12 @@ use crate::activation::Activation;
 use crate::bus::discovery::ServedDomain;
 use crate::bus::{Endpoint, Lane, LaneEnds};
 use crate::clock::Clock;
+use crate::config::Switch;
 use crate::domain::Description;
+use crate::inbox::Inbox;
 use crate::metrics::Metrics;
 use crate::name::{Name, Subjects};
-use crate::nats::Client;
+use crate::nats::{self, Client};
 use crate::shard::{self, Orders, Retention, ShardThread, Shards, Succession};
 
 /// Room that a reply's headers need beside its payload, in bytes.
@@ -42,6 +44,8 @@ pub(super) struct Domain {
     pub(super) metrics: Arc<Metrics>,
     lane: JoinHandle<Shards>,
     retention: JoinHandle<()>,
+    /// The durable lane, where it is served.
+    inbox: Option<JoinHandle<()>>,
     stop: watch::Sender<bool>,
     description: watch::Sender<Arc<Description>>,
     number: watch::Sender<u64>,
@@ -98,6 +102,8 @@ impl Domain {
             queries: Arc::clone(&endpoints[1]),
         };
         let misplaced = ground.home.misplaced.subscribe();
+        let inbox = (settings.inbox == Switch::On)
+            .then(|| inbox(around, &ground, &shards, &metrics, description.subscribe(), stopping.clone()));
         let ends = LaneEnds { stop: stopping, misplaced, lost: Arc::clone(&ground.home.lost) };
         let lane = lane.open(domain, shards, ends, &lane_runtime).await?;
         let retention = Retention::new(
@@ -109,7 +115,8 @@ impl Domain {
             settings.snapshot_before_expiry,
         );
         let retention = tokio::spawn(retention.run(number.subscribe()));
-        Ok(Self { ground, orders, metrics, lane, retention, stop, description, number, refused, endpoints })
+        let inbox = inbox.map(Inbox::start);
+        Ok(Self { ground, orders, metrics, lane, retention, inbox, stop, description, number, refused, endpoints })
     }
 
     /// Lets other code decide: what is begun is finished by the code before.
@@ -139,7 +146,10 @@ impl Domain {
     pub(super) async fn close(mut self) {
         self.retention.abort();
         let _ = self.stop.send(true);
-        match tokio::time::timeout(DRAIN_MAX, &mut self.lane).await {
+        // Both lead into the shards, which end after both.
+        let inbox = self.inbox.take();
+        let (lane, ()) = tokio::join!(tokio::time::timeout(DRAIN_MAX, &mut self.lane), drained(inbox));
+        match lane {
             Ok(Ok(shards)) => {
                 if tokio::task::spawn_blocking(move || shards.stop()).await.is_err() {
                     tracing::error!("stopping a domain ended in a panic");
@@ -149,6 +159,34 @@ impl Domain {
             // The server is away, so nothing more comes: ending the lane ends its shards.
             Err(_) => self.lane.abort(),
         }
+    }
+}
+
+/// The durable lane beside the domain's lane on the bus.
+fn inbox(
+    around: &Surroundings,
+    ground: &Ground,
+    shards: &Shards,
+    metrics: &Arc<Metrics>,
+    description: watch::Receiver<Arc<Description>>,
+    stop: watch::Receiver<bool>,
+) -> Inbox {
+    let settings = &around.service;
+    Inbox {
+        domain: ground.home.domain.clone(),
+        client: around.client.clone(),
+        context: around.context.clone(),
+        api_prefix: nats::api_prefix(&around.connection),
+        entrance: shards.entrance(),
+        description,
+        served: around.served.subscribe(),
+        metrics: Arc::clone(metrics),
+        queue_group: settings.queue_group.clone(),
+        replicas: usize::from(settings.stream_replicas),
+        payload_bytes_max: settings.command_bytes_max as usize,
+        tries_max: settings.inbox_tries,
+        stop,
+        misplaced: ground.home.misplaced.subscribe(),
     }
 }
 
@@ -180,6 +218,19 @@ async fn shard_service(
         last_words: Arc::new(move || flushed(flushing.clone()).boxed()),
     };
     Ok((service, client))
+}
+
+/// Lets a durable lane finish what it has begun.
+async fn drained(inbox: Option<JoinHandle<()>>) {
+    let Some(mut inbox) = inbox else { return };
+    match tokio::time::timeout(DRAIN_MAX, &mut inbox).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "a domain's durable lane ended in a panic"),
+        Err(_) => {
+            tracing::warn!("durable commands are left unfinished: they will be delivered again");
+            inbox.abort();
+        }
+    }
 }
 
 /// Sees to it that the last replies are sent.

@@ -19,6 +19,8 @@ const CONFINED: &[Confined] = &[
             "host/src/bus/",
             "host/src/fleet.rs",
             "host/src/fleet/",
+            "host/src/inbox.rs",
+            "host/src/inbox/",
             "host/src/nats.rs",
             "host/src/nats/",
             "host/src/cli/",
