@@ -1,6 +1,7 @@
 //! The command line beside serving: sends commands, asks, lists events, looks into plugins and
-//! signs them, upgrades streams. It is a client like any other and knows nothing of how a host works.
+//! signs them, upgrades streams, backs up and restores. It is a client like any other and knows nothing of how a host works.
 
+mod backup;
 mod client;
 mod command_line;
 mod completions;
@@ -13,7 +14,9 @@ mod origins;
 mod output;
 mod payload;
 mod plugin;
+mod progress;
 mod reply;
+mod restore;
 mod send;
 mod state;
 mod stream;
@@ -33,6 +36,8 @@ pub async fn run(command: Command, connection: &Connection, service: &Service) -
         Command::Events(events) => events::run(events, connection, service).await,
         Command::Plugin(command) => plugin::run(command, connection, service).await,
         Command::Stream(stream::StreamCommand::Upgrade(upgrade)) => stream::upgrade(upgrade, connection, service).await,
+        Command::Backup(backup) => backup::run(backup, connection).await,
+        Command::Restore(restore) => restore::run(restore, connection).await,
         Command::Completions(completions) => completions::run(completions),
     }
 }

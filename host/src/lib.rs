@@ -31,6 +31,7 @@ pub mod shard;
 
 pub mod nats;
 
+pub mod backup;
 pub mod bus;
 pub mod fleet;
 pub mod plugin;

@@ -5,9 +5,11 @@ use std::time::Duration;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use super::backup::Backup;
 use super::completions::Completions;
 use super::events::Events;
 use super::plugin::PluginCommand;
+use super::restore::Restore;
 use super::send::Send;
 use super::state::State;
 use super::stream::StreamCommand;
@@ -45,6 +47,17 @@ pub enum Command {
     /// Look after streams
     #[command(subcommand)]
     Stream(StreamCommand),
+    /// Copy events, snapshots and plugins into a directory
+    ///
+    /// Each stream as it is at one moment, in the form of `nats stream backup`: a folder with
+    /// backup.json and stream.tar.s2. Hosts may go on serving. It is read back before it is done, and
+    /// has its name only then.
+    Backup(Backup),
+    /// Restore a backup into a server that has none of its streams
+    ///
+    /// Takes what `backup` or `nats stream backup` wrote. All of it is checked before anything is
+    /// written. Exits with 2 where the backup is damaged, with 5 where a stream stands already.
+    Restore(Restore),
     /// Print a completion script for a shell
     Completions(Completions),
 }
@@ -127,7 +140,7 @@ mod tests {
 
     #[test]
     fn help_reads_well() {
-        let paths: [&[&str]; 17] = [
+        let paths: [&[&str]; 19] = [
             &[],
             &["send"],
             &["state"],
@@ -144,6 +157,8 @@ mod tests {
             &["plugin", "shadow"],
             &["stream"],
             &["stream", "upgrade"],
+            &["backup"],
+            &["restore"],
             &["completions"],
         ];
         for path in paths {
@@ -211,6 +226,8 @@ mod tests {
             &["plugin", "shadow", "a.wasm", "--share", "0", "--for", "5s"],
             &["plugin", "shadow", "a.wasm", "--share", "101", "--for", "5s"],
             &["plugin", "shadow", "a.wasm", "--share", "10"],
+            &["backup"],
+            &["restore", "a", "--replicas", "0"],
         ] {
             assert!(parsed(wrong).is_err(), "{wrong:?}");
         }

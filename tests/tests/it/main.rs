@@ -1,6 +1,7 @@
 //! The contract, promise by promise, tested from outside. One binary with a module per theme; it
 //! must not know the code under test, `fleet` and `fleet_store` excepted.
 
+mod backup;
 mod bad_input;
 mod bad_plugins;
 mod bad_wire;

@@ -40,7 +40,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "the connection", modules: &["nats"], siblings: Together },
     Layer {
         name: "adapters",
-        modules: &["plugin", "store::jetstream*", "bus", "fleet", "watch", "admin"],
+        modules: &["plugin", "store::jetstream*", "bus", "fleet", "watch", "backup", "admin"],
         siblings: Apart,
     },
     Layer { name: "the running service", modules: &["registry", "serve"], siblings: Together },

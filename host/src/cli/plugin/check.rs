@@ -3,7 +3,6 @@
 
 mod live;
 mod partner;
-mod progress;
 mod verdict;
 
 use std::collections::BTreeSet;
@@ -17,16 +16,16 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
 use self::partner::Partner;
-use self::progress::ProgressLine;
 use self::verdict::Checked;
 use super::file;
 use crate::cli::client::Client;
 use crate::cli::output::OutputFlags;
+use crate::cli::progress::ProgressLine;
 use crate::cli::stream::StreamName;
 use crate::cli::{CliError, Exit};
 use crate::config::{Connection, Service, positive_duration};
 use crate::domain::{Digest, Generation};
-use crate::gate::{Budget, Gate, Report};
+use crate::gate::{Budget, Gate, Progress, Report};
 use crate::name::{AggregateId, Name};
 use crate::plugin::LoadError;
 use crate::registry::{FileError, Loaded, Registry};
@@ -178,7 +177,7 @@ impl Trial {
                 recent: self.recent,
                 budget: self.budget,
                 runtime,
-                progress: &|progress| line.show(progress),
+                progress: &|progress| line.show(|| in_words(progress)),
             }
             .run()
         });
@@ -205,6 +204,24 @@ async fn load_file(registry: &Registry, path: &Path) -> Result<Result<Loaded, Fi
     loading.await.map_err(|error| CliError::Failed(format!("loading a plugin ended in a panic: {error}")))
 }
 
+fn in_words(progress: Progress) -> String {
+    let Progress { sequence, last_sequence, aggregates } = progress;
+    let percent = sequence.saturating_sub(1).saturating_mul(100) / last_sequence.max(1);
+    format!("{percent:>3} %  position {sequence} of {last_sequence}, {aggregates} aggregates")
+}
+
 fn unavailable(error: Unavailable) -> CliError {
     CliError::Unavailable(error.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_tells_how_much_is_done() {
+        let at = |sequence| in_words(Progress { sequence, last_sequence: 4_000, aggregates: 12 });
+        assert_eq!(at(1), "  0 %  position 1 of 4000, 12 aggregates");
+        assert_eq!(at(3_001), " 75 %  position 3001 of 4000, 12 aggregates");
+    }
 }
