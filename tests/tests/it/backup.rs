@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::cli::Output;
 use tests::load::{agents, ensure_log_agrees, load};
+use tests::plugins::plugin;
 use tests::stored::ensure_history;
 use tests::{Agent, Cli, Counter, Host, Nats};
 
@@ -109,6 +110,30 @@ async fn what_is_backed_up_is_restored_and_goes_on() -> Result<()> {
     ensure!(fresh.ask(agent.suspend()).await?.ok()?.version()? == 4);
     let counted = fresh.ask(Counter::named("visitors").increment(1)).await?.ok()?;
     ensure!(counted.version()? == 6, "{}", counted.body);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_fleet_gets_its_plugins_back() -> Result<()> {
+    let nats = Nats::start().await?;
+    let counter = plugin("counter")?;
+    let push = ["plugin", "push", counter.to_str().context("UTF-8")?];
+    Cli::new(&nats).run(&push).await?.exit(0)?;
+    let shelf = Shelf::new()?;
+    shelf.back_up(&nats, "backup").await?;
+    let fresh = Nats::start().await?;
+
+    shelf.restore(&fresh, "backup").await?;
+
+    let before = all_that_is_stored(&nats).await?;
+    ensure!(
+        before.iter().any(|(name, messages)| name == "OBJ_AGENT_SERVICE_PLUGINS" && messages.len() > 1),
+        "{before:?}"
+    );
+    ensure!(all_that_is_stored(&fresh).await? == before, "it is not what was backed up");
+    // One that is kept whole is left as it is, a damaged one would be replaced.
+    Cli::new(&fresh).run(&push).await?.exit(0)?;
+    ensure!(all_that_is_stored(&fresh).await? == before, "the component was stored again");
     Ok(())
 }
 
