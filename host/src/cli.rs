@@ -1,5 +1,6 @@
 //! The command line beside serving: sends commands, asks, lists events, looks into plugins and
-//! signs them, upgrades streams, backs up and restores. It is a client like any other and knows nothing of how a host works.
+//! signs them, upgrades streams, backs up, restores and
+//! verifies. It is a client like any other and knows nothing of how a host works.
 
 mod backup;
 mod client;
@@ -20,6 +21,7 @@ mod restore;
 mod send;
 mod state;
 mod stream;
+mod verify;
 
 pub use self::command_line::{Command, CommandLine};
 pub use self::exit::{CliError, Exit};
@@ -38,6 +40,7 @@ pub async fn run(command: Command, connection: &Connection, service: &Service) -
         Command::Stream(stream::StreamCommand::Upgrade(upgrade)) => stream::upgrade(upgrade, connection, service).await,
         Command::Backup(backup) => backup::run(backup, connection).await,
         Command::Restore(restore) => restore::run(restore, connection).await,
+        Command::Verify(verify) => verify::run(verify, connection, service).await,
         Command::Completions(completions) => completions::run(completions),
     }
 }

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use futures::TryStreamExt;
 use tokio::runtime::Handle;
 
+pub(crate) use self::copy::{Copy, NotFollowed};
 pub use self::diff::{Place, diff};
 use self::followed::{Followed, Step};
 pub use self::report::{Code, Compared, Difference, Failing, Report, SHOWN_MAX, Verdict};

@@ -29,6 +29,8 @@ pub mod witness;
 pub mod gate;
 pub mod shard;
 
+pub mod verify;
+
 pub mod nats;
 
 pub mod backup;

@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::json;
 
 use self::plan::Kind;
-pub(super) use self::plan::{Planned, kind_of, of_names as plan_of};
+pub(super) use self::plan::{Planned, kind_of, logs_in, of_names as plan_of};
 use super::client::Client;
 use super::output::{ASIDE, GOOD, NAME, OutputFlags, remark};
 use super::progress::ProgressLine;

@@ -13,6 +13,7 @@ use super::restore::Restore;
 use super::send::Send;
 use super::state::State;
 use super::stream::StreamCommand;
+use super::verify::Verify;
 use crate::config::{Connection, File, Service};
 
 /// How long a command that asks tries to connect where no setting says so: somebody waits.
@@ -58,6 +59,12 @@ pub enum Command {
     /// Takes what `backup` or `nats stream backup` wrote. All of it is checked before anything is
     /// written. Exits with 2 where the backup is damaged, with 5 where a stream stands already.
     Restore(Restore),
+    /// Walk whole logs and say what is wrong with them
+    ///
+    /// Versions without gaps, events that hosts wrote, histories that evolve with the live code,
+    /// snapshots that are what their events give. Nothing is changed; hosts may go on serving. Exits
+    /// with 0 where nothing is wrong, with 9 where something is, with 6 where it cannot be read.
+    Verify(Verify),
     /// Print a completion script for a shell
     Completions(Completions),
 }
@@ -67,7 +74,8 @@ pub enum Command {
 #[derive(Debug, Parser)]
 #[command(name = "agent-service", version, max_term_width = HELP_COLUMNS_MAX, subcommand_value_name = "COMMAND")]
 #[command(after_help = "Exit codes: 0 ok, 1 settings, usage and anything else, 2 invalid, 3 rejected, \
-    4 not_found or expired, 5 conflict, 6 overloaded or unavailable, 7 timeout, 8 plugin_failed")]
+    4 not_found or expired, 5 conflict, 6 overloaded or unavailable, 7 timeout, 8 plugin_failed, \
+    9 verify found something")]
 struct Arguments {
     #[command(flatten)]
     file: File,
@@ -140,7 +148,7 @@ mod tests {
 
     #[test]
     fn help_reads_well() {
-        let paths: [&[&str]; 19] = [
+        let paths: [&[&str]; 20] = [
             &[],
             &["send"],
             &["state"],
@@ -159,6 +167,7 @@ mod tests {
             &["stream", "upgrade"],
             &["backup"],
             &["restore"],
+            &["verify"],
             &["completions"],
         ];
         for path in paths {

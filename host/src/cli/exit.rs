@@ -28,6 +28,8 @@ pub enum Exit {
     Timeout = 7,
     /// `plugin_failed`
     PluginFailed = 8,
+    /// `verify` found something
+    Unsound = 9,
 }
 
 impl From<Code> for Exit {

@@ -8,13 +8,13 @@ use crate::instances::{Instances, SharedInstance};
 use crate::name::{AggregateId, Name};
 
 /// An aggregate that serves nobody.
-pub(super) struct Copy {
+pub(crate) struct Copy {
     instance: Rc<SharedInstance>,
     handle: Handle,
 }
 
 /// Why a copy does not follow an event.
-pub(super) enum NotFollowed {
+pub(crate) enum NotFollowed {
     /// The code cannot apply it, or fails.
     Failed(String),
     /// Its instance was lost to the failure of another aggregate.
@@ -23,14 +23,14 @@ pub(super) enum NotFollowed {
 
 impl Copy {
     /// A new aggregate without events.
-    pub(super) fn create(instances: &Instances, id: &AggregateId) -> Result<Self, PluginError> {
+    pub(crate) fn create(instances: &Instances, id: &AggregateId) -> Result<Self, PluginError> {
         let instance = instances.admit()?;
         let handle = instance.call(|i| i.create(id))?;
         Ok(Self { instance, handle })
     }
 
     /// An aggregate from a state; the inner error is the code's refusal to read it.
-    pub(super) fn restore(
+    pub(crate) fn restore(
         instances: &Instances,
         id: &AggregateId,
         state_schema: u32,
@@ -42,7 +42,7 @@ impl Copy {
     }
 
     /// Applies an event.
-    pub(super) fn evolve(&self, event: &DomainEvent) -> Result<(), NotFollowed> {
+    pub(crate) fn evolve(&self, event: &DomainEvent) -> Result<(), NotFollowed> {
         match self.instance.call(|i| i.evolve(self.handle, std::slice::from_ref(event))) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(NotFollowed::Failed(error.message)),
@@ -52,22 +52,22 @@ impl Copy {
     }
 
     /// Whether nothing can be asked of it any more.
-    pub(super) fn is_lost(&self) -> bool {
+    pub(crate) fn is_lost(&self) -> bool {
         self.instance.is_lost()
     }
 
     /// The state for queries.
-    pub(super) fn view(&self) -> Result<Vec<u8>, PluginError> {
+    pub(crate) fn view(&self) -> Result<Vec<u8>, PluginError> {
         self.instance.call(|i| i.view(self.handle))
     }
 
     /// What the code decides on a command.
-    pub(super) fn decide(&self, context: &Context<'_>, verb: &Name, payload: &[u8]) -> Result<Decision, PluginError> {
+    pub(crate) fn decide(&self, context: &Context<'_>, verb: &Name, payload: &[u8]) -> Result<Decision, PluginError> {
         self.instance.call(|i| i.decide(self.handle, context, verb, payload))
     }
 
     /// The state in the code's own format.
-    pub(super) fn snapshot(&self) -> Result<Vec<u8>, PluginError> {
+    pub(crate) fn snapshot(&self) -> Result<Vec<u8>, PluginError> {
         self.instance.call(|i| i.snapshot(self.handle))
     }
 }

@@ -1,5 +1,5 @@
 //! The contract, promise by promise, tested from outside. One binary with a module per theme; it
-//! must not know the code under test, `fleet` and `fleet_store` excepted.
+//! must not know the code under test, `fleet`, `fleet_store` and `verify` excepted.
 
 mod backup;
 mod bad_input;
@@ -43,3 +43,4 @@ mod stream_upgrade;
 mod swap_under_load;
 mod two_domains;
 mod two_hosts;
+mod verify;

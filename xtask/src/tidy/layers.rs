@@ -37,6 +37,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "what tests share", modules: &["testing"], siblings: Together },
     Layer { name: "live code", modules: &["activation", "instances", "witness"], siblings: Together },
     Layer { name: "live aggregates and the gate", modules: &["shard", "gate"], siblings: Apart },
+    Layer { name: "verification", modules: &["verify"], siblings: Together },
     Layer { name: "the connection", modules: &["nats"], siblings: Together },
     Layer {
         name: "adapters",

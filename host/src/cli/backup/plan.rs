@@ -43,20 +43,26 @@ pub(in crate::cli) struct Planned {
     pub(in crate::cli) kind: Kind,
 }
 
-/// The streams of the domains that were named, else of all domains and of the fleet.
-pub(super) fn of(standing: &[StandingStream], domains: &[Name]) -> Result<Vec<Planned>, CliError> {
-    let logs: Vec<(&StandingStream, Name)> =
-        standing.iter().filter_map(|stream| Some((stream, domain_of(stream)?))).collect();
+/// The event streams of the domains that were named, else of all that are recorded.
+pub(in crate::cli) fn logs_in(standing: &[StandingStream], domains: &[Name]) -> Result<Vec<(String, Name)>, CliError> {
+    let mut logs: Vec<(String, Name)> =
+        standing.iter().filter_map(|stream| Some((stream.name.clone(), domain_in(&stream.config)?))).collect();
     for domain in domains {
         if !logs.iter().any(|(_, found)| found == domain) {
             let why = format!("there is no stream that holds {domain}.events.>: nothing of {domain} is recorded here");
             return Err(CliError::Invalid(why));
         }
     }
+    logs.retain(|(_, domain)| domains.is_empty() || domains.contains(domain));
+    Ok(logs)
+}
+
+/// The streams of the domains that were named, else of all domains and of the fleet.
+pub(super) fn of(standing: &[StandingStream], domains: &[Name]) -> Result<Vec<Planned>, CliError> {
     let mut planned = Vec::new();
-    for (log, domain) in logs.iter().filter(|(_, domain)| domains.is_empty() || domains.contains(domain)) {
-        planned.push(Planned { stream: log.name.clone(), kind: Kind::Events });
-        planned.extend(beside(domain).into_iter().map(|(stream, kind)| Planned { stream, kind }));
+    for (stream, domain) in logs_in(standing, domains)? {
+        planned.push(Planned { stream, kind: Kind::Events });
+        planned.extend(beside(&domain).into_iter().map(|(stream, kind)| Planned { stream, kind }));
     }
     if domains.is_empty() {
         planned.extend(of_fleet().map(|(stream, kind)| Planned { stream, kind }));
@@ -96,10 +102,6 @@ pub(in crate::cli) fn kind_of(name: &str, config: &Value) -> Kind {
 }
 
 /// The domain whose events a stream holds.
-fn domain_of(stream: &StandingStream) -> Option<Name> {
-    domain_in(&stream.config)
-}
-
 fn domain_in(config: &Value) -> Option<Name> {
     let subjects = config.get("subjects").and_then(Value::as_array)?;
     let domains = subjects.iter().filter_map(|subject| subject.as_str()?.strip_suffix(".events.>"));

@@ -15,7 +15,9 @@ use futures::TryStreamExt;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
+pub(in crate::cli) use self::live::{Live, live};
 use self::partner::Partner;
+pub(in crate::cli) use self::partner::find;
 use self::verdict::Checked;
 use super::file;
 use crate::cli::client::Client;
@@ -95,15 +97,15 @@ pub(super) async fn run(asked: Check, connection: &Connection, service: &Service
 }
 
 /// What a domain's hosts have recorded.
-struct Log {
-    domain: Name,
-    events: JetStreamEvents,
-    snapshots: Arc<dyn SnapshotStore>,
+pub(in crate::cli) struct Log {
+    pub(in crate::cli) domain: Name,
+    pub(in crate::cli) events: JetStreamEvents,
+    pub(in crate::cli) snapshots: Arc<dyn SnapshotStore>,
 }
 
 impl Log {
     /// Finds stream and bucket; `None` where there is no stream. Makes neither.
-    async fn find(
+    pub(in crate::cli) async fn find(
         client: &Client,
         domain: &Name,
         stream: &str,
@@ -198,7 +200,7 @@ async fn load(registry: &Registry, path: &Path) -> Result<Loaded, CliError> {
     })
 }
 
-async fn load_file(registry: &Registry, path: &Path) -> Result<Result<Loaded, FileError>, CliError> {
+pub(in crate::cli) async fn load_file(registry: &Registry, path: &Path) -> Result<Result<Loaded, FileError>, CliError> {
     let (registry, path) = (registry.clone(), path.to_path_buf());
     let loading = tokio::task::spawn_blocking(move || registry.load_file(&path));
     loading.await.map_err(|error| CliError::Failed(format!("loading a plugin ended in a panic: {error}")))
@@ -210,7 +212,7 @@ fn in_words(progress: Progress) -> String {
     format!("{percent:>3} %  position {sequence} of {last_sequence}, {aggregates} aggregates")
 }
 
-fn unavailable(error: Unavailable) -> CliError {
+pub(in crate::cli) fn unavailable(error: Unavailable) -> CliError {
     CliError::Unavailable(error.0)
 }
 
