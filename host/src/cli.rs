@@ -1,7 +1,9 @@
 //! The command line beside serving: sends commands, asks, lists events, looks into plugins and
-//! signs them, upgrades streams, tends what the durable lane has parked. It is a client like any other and knows nothing of how a host works.
+//! signs them, upgrades streams, tends what the durable lane has parked, backs up, restores and
+//! verifies. It is a client like any other and knows nothing of how a host works.
 
 mod accepted;
+mod backup;
 mod client;
 mod command_line;
 mod completions;
@@ -15,10 +17,13 @@ mod origins;
 mod output;
 mod payload;
 mod plugin;
+mod progress;
 mod reply;
+mod restore;
 mod send;
 mod state;
 mod stream;
+mod verify;
 
 pub use self::command_line::{Command, CommandLine};
 pub use self::exit::{CliError, Exit};
@@ -39,6 +44,9 @@ pub async fn run(command: Command, connection: &Connection, service: &Service) -
         Command::Stream(stream::StreamCommand::Origins(asked)) => {
             stream::origins::run(asked, connection, service).await
         }
+        Command::Backup(backup) => backup::run(backup, connection).await,
+        Command::Restore(restore) => restore::run(restore, connection).await,
+        Command::Verify(verify) => verify::run(verify, connection, service).await,
         Command::Completions(completions) => completions::run(completions),
     }
 }

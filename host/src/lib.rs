@@ -30,8 +30,11 @@ pub mod witness;
 pub mod gate;
 pub mod shard;
 
+pub mod verify;
+
 pub mod nats;
 
+pub mod backup;
 pub mod bus;
 pub mod fleet;
 pub mod inbox;

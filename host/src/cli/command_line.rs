@@ -5,13 +5,16 @@ use std::time::Duration;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use super::backup::Backup;
 use super::completions::Completions;
 use super::events::Events;
 use super::inbox::InboxCommand;
 use super::plugin::PluginCommand;
+use super::restore::Restore;
 use super::send::Send;
 use super::state::State;
 use super::stream::StreamCommand;
+use super::verify::Verify;
 use crate::config::{Connection, File, Service};
 
 /// How long a command that asks tries to connect where no setting says so: somebody waits.
@@ -49,6 +52,23 @@ pub enum Command {
     /// Look after streams
     #[command(subcommand)]
     Stream(StreamCommand),
+    /// Copy events, snapshots and plugins into a directory
+    ///
+    /// Each stream as it is at one moment, in the form of `nats stream backup`: a folder with
+    /// backup.json and stream.tar.s2. Hosts may go on serving. It is read back before it is done, and
+    /// has its name only then.
+    Backup(Backup),
+    /// Restore a backup into a server that has none of its streams
+    ///
+    /// Takes what `backup` or `nats stream backup` wrote. All of it is checked before anything is
+    /// written. Exits with 2 where the backup is damaged, with 5 where a stream stands already.
+    Restore(Restore),
+    /// Walk whole logs and say what is wrong with them
+    ///
+    /// Versions without gaps, events that hosts wrote, histories that evolve with the live code,
+    /// snapshots that are what their events give. Nothing is changed; hosts may go on serving. Exits
+    /// with 0 where nothing is wrong, with 9 where something is, with 6 where it cannot be read.
+    Verify(Verify),
     /// Print a completion script for a shell
     Completions(Completions),
 }
@@ -58,7 +78,8 @@ pub enum Command {
 #[derive(Debug, Parser)]
 #[command(name = "agent-service", version, max_term_width = HELP_COLUMNS_MAX, subcommand_value_name = "COMMAND")]
 #[command(after_help = "Exit codes: 0 ok, 1 settings, usage and anything else, 2 invalid, 3 rejected, \
-    4 not_found or expired, 5 conflict, 6 overloaded or unavailable, 7 timeout, 8 plugin_failed")]
+    4 not_found or expired, 5 conflict, 6 overloaded or unavailable, 7 timeout, 8 plugin_failed, \
+    9 verify found something")]
 struct Arguments {
     #[command(flatten)]
     file: File,
@@ -131,7 +152,7 @@ mod tests {
 
     #[test]
     fn help_reads_well() {
-        let paths: [&[&str]; 23] = [
+        let paths: [&[&str]; 26] = [
             &[],
             &["send"],
             &["state"],
@@ -154,6 +175,9 @@ mod tests {
             &["stream"],
             &["stream", "upgrade"],
             &["stream", "origins"],
+            &["backup"],
+            &["restore"],
+            &["verify"],
             &["completions"],
         ];
         for path in paths {
@@ -226,6 +250,8 @@ mod tests {
             &["plugin", "shadow", "a.wasm", "--share", "0", "--for", "5s"],
             &["plugin", "shadow", "a.wasm", "--share", "101", "--for", "5s"],
             &["plugin", "shadow", "a.wasm", "--share", "10"],
+            &["backup"],
+            &["restore", "a", "--replicas", "0"],
         ] {
             assert!(parsed(wrong).is_err(), "{wrong:?}");
         }

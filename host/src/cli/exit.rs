@@ -20,7 +20,7 @@ pub enum Exit {
     Rejected = 3,
     /// `not_found`, `expired`
     Missing = 4,
-    /// `conflict`
+    /// `conflict`; something stands where something was to be put
     Conflict = 5,
     /// `overloaded`, `unavailable`; no NATS, or nobody serves the domain
     Unavailable = 6,
@@ -28,6 +28,8 @@ pub enum Exit {
     Timeout = 7,
     /// `plugin_failed`
     PluginFailed = 8,
+    /// `verify` found something
+    Unsound = 9,
 }
 
 impl From<Code> for Exit {
@@ -59,6 +61,9 @@ pub enum CliError {
     /// What was handed in is not what it should be.
     #[error("{0}")]
     Invalid(String),
+    /// Something stands where something was to be put.
+    #[error("{0}")]
+    Conflict(String),
     /// Nobody there to ask.
     #[error("{0}")]
     Unavailable(String),
@@ -80,6 +85,7 @@ impl CliError {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return Exit::Ok,
             Self::Failed(_) | Self::Output(_) => Exit::Failed,
             Self::Invalid(_) => Exit::Invalid,
+            Self::Conflict(_) => Exit::Conflict,
             Self::Unavailable(_) => Exit::Unavailable,
         };
         output::trouble(&self.to_string());

@@ -3,7 +3,7 @@
 
 mod activate;
 mod candidate;
-mod check;
+pub(super) mod check;
 mod control;
 mod file;
 mod hosts;

@@ -13,6 +13,7 @@ mod server;
 mod snapshots;
 mod stream;
 mod stream_audit;
+mod transfer;
 mod upgrade;
 
 use async_nats::jetstream::Context;
@@ -23,6 +24,9 @@ pub use self::events::{Home, JetStreamEvents};
 pub use self::server::{ServerError, ServerFacts, check_server};
 pub use self::snapshots::JetStreamSnapshots;
 pub use self::stream::{EventStream, StreamError, StreamLayout, StreamSettings};
+pub use self::transfer::{
+    StandingStream, TransferError, delete_stream, fetch_stream, restore_stream, standing_streams,
+};
 pub use self::upgrade::{Upgrade, upgrade};
 
 /// One request to JetStream's API.

@@ -1,6 +1,7 @@
 //! The contract, promise by promise, tested from outside. One binary with a module per theme; it
-//! must not know the code under test, `fleet` and `fleet_store` excepted.
+//! must not know the code under test, `fleet`, `fleet_store` and `verify` excepted.
 
+mod backup;
 mod bad_input;
 mod bad_plugins;
 mod bad_wire;
@@ -49,3 +50,4 @@ mod stream_upgrade;
 mod swap_under_load;
 mod two_domains;
 mod two_hosts;
+mod verify;

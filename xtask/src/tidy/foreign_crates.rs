@@ -30,6 +30,7 @@ const CONFINED: &[Confined] = &[
         crates: &["rustix"],
         allowed: &["host/src/plugin/cache/", "host/src/serve.rs", "host/src/serve/background.rs"],
     },
+    Confined { crates: &["minlz", "crc", "tar"], allowed: &["host/src/backup/"] },
     Confined { crates: &["nkeys"], allowed: &["host/src/signature.rs", "host/src/signature/"] },
     Confined { crates: &["notify"], allowed: &["host/src/watch.rs", "host/src/watch/"] },
     Confined {

@@ -37,10 +37,11 @@ const LAYERS: &[Layer] = &[
     Layer { name: "what tests share", modules: &["testing"], siblings: Together },
     Layer { name: "live code", modules: &["activation", "instances", "copy", "witness"], siblings: Together },
     Layer { name: "live aggregates and the gate", modules: &["shard", "gate"], siblings: Apart },
+    Layer { name: "verification", modules: &["verify"], siblings: Together },
     Layer { name: "the connection", modules: &["nats"], siblings: Together },
     Layer {
         name: "adapters",
-        modules: &["plugin", "store::jetstream*", "bus", "fleet", "inbox", "watch", "admin"],
+        modules: &["plugin", "store::jetstream*", "bus", "fleet", "inbox", "watch", "backup", "admin"],
         siblings: Apart,
     },
     Layer { name: "the running service", modules: &["registry", "serve"], siblings: Together },

@@ -3,7 +3,6 @@
 
 mod live;
 mod partner;
-mod progress;
 mod verdict;
 
 use std::collections::BTreeSet;
@@ -16,17 +15,19 @@ use futures::TryStreamExt;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
+pub(in crate::cli) use self::live::{Live, live};
 use self::partner::Partner;
-use self::progress::ProgressLine;
+pub(in crate::cli) use self::partner::find;
 use self::verdict::Checked;
 use super::file;
 use crate::cli::client::Client;
 use crate::cli::output::OutputFlags;
+use crate::cli::progress::ProgressLine;
 use crate::cli::stream::StreamName;
 use crate::cli::{CliError, Exit};
 use crate::config::{Connection, Service, positive_duration};
 use crate::domain::{Digest, Generation};
-use crate::gate::{Budget, Gate, Report};
+use crate::gate::{Budget, Gate, Progress, Report};
 use crate::name::{AggregateId, Name};
 use crate::plugin::LoadError;
 use crate::registry::{FileError, Loaded, Registry};
@@ -96,15 +97,15 @@ pub(super) async fn run(asked: Check, connection: &Connection, service: &Service
 }
 
 /// What a domain's hosts have recorded.
-struct Log {
-    domain: Name,
-    events: JetStreamEvents,
-    snapshots: Arc<dyn SnapshotStore>,
+pub(in crate::cli) struct Log {
+    pub(in crate::cli) domain: Name,
+    pub(in crate::cli) events: JetStreamEvents,
+    pub(in crate::cli) snapshots: Arc<dyn SnapshotStore>,
 }
 
 impl Log {
     /// Finds stream and bucket; `None` where there is no stream. Makes neither.
-    async fn find(
+    pub(in crate::cli) async fn find(
         client: &Client,
         domain: &Name,
         stream: &str,
@@ -178,7 +179,7 @@ impl Trial {
                 recent: self.recent,
                 budget: self.budget,
                 runtime,
-                progress: &|progress| line.show(progress),
+                progress: &|progress| line.show(|| in_words(progress)),
             }
             .run()
         });
@@ -199,12 +200,30 @@ async fn load(registry: &Registry, path: &Path) -> Result<Loaded, CliError> {
     })
 }
 
-async fn load_file(registry: &Registry, path: &Path) -> Result<Result<Loaded, FileError>, CliError> {
+pub(in crate::cli) async fn load_file(registry: &Registry, path: &Path) -> Result<Result<Loaded, FileError>, CliError> {
     let (registry, path) = (registry.clone(), path.to_path_buf());
     let loading = tokio::task::spawn_blocking(move || registry.load_file(&path));
     loading.await.map_err(|error| CliError::Failed(format!("loading a plugin ended in a panic: {error}")))
 }
 
-fn unavailable(error: Unavailable) -> CliError {
+fn in_words(progress: Progress) -> String {
+    let Progress { sequence, last_sequence, aggregates } = progress;
+    let percent = sequence.saturating_sub(1).saturating_mul(100) / last_sequence.max(1);
+    format!("{percent:>3} %  position {sequence} of {last_sequence}, {aggregates} aggregates")
+}
+
+pub(in crate::cli) fn unavailable(error: Unavailable) -> CliError {
     CliError::Unavailable(error.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_tells_how_much_is_done() {
+        let at = |sequence| in_words(Progress { sequence, last_sequence: 4_000, aggregates: 12 });
+        assert_eq!(at(1), "  0 %  position 1 of 4000, 12 aggregates");
+        assert_eq!(at(3_001), " 75 %  position 3001 of 4000, 12 aggregates");
+    }
 }

@@ -23,9 +23,9 @@ const NEXT_ANSWER_MAX: Duration = Duration::from_millis(200);
 const ANSWERS_MAX: usize = 1_000;
 
 /// Code that is live, and who says so.
-pub(super) struct Live {
-    pub(super) digest: Digest,
-    pub(super) said_by: String,
+pub(in crate::cli) struct Live {
+    pub(in crate::cli) digest: Digest,
+    pub(in crate::cli) said_by: String,
 }
 
 /// What a host tells of its plugins, as far as it matters here.
@@ -47,7 +47,7 @@ struct ToldCode {
 }
 
 /// The code that is live; `None` where nobody says.
-pub(super) async fn live(client: &Client, log: &Log) -> Result<Option<Live>, CliError> {
+pub(in crate::cli) async fn live(client: &Client, log: &Log) -> Result<Option<Live>, CliError> {
     if let Some(live) = of_hosts(client, &log.domain).await? {
         return Ok(Some(live));
     }

@@ -82,7 +82,11 @@ fn activation(loaded: Loaded, reads: BTreeSet<Digest>) -> Arc<Activation> {
 }
 
 /// The code of a digest, and where it was found.
-async fn find(registry: &Registry, service: &Service, digest: Digest) -> Result<Option<(Loaded, String)>, CliError> {
+pub(in crate::cli) async fn find(
+    registry: &Registry,
+    service: &Service,
+    digest: Digest,
+) -> Result<Option<(Loaded, String)>, CliError> {
     let (registry, directory) = (registry.clone(), service.plugin_dir.clone());
     let finding = tokio::task::spawn_blocking(move || {
         of_directory(&registry, &directory, digest)

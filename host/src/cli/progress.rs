@@ -1,15 +1,14 @@
-//! How far a check is, on standard error: a line that is rewritten on a terminal, and where asked
-//! for, now and then a line in a log. Knows nothing of what is compared.
+//! How far something long is, on standard error: a line that is rewritten on a terminal, and where
+//! asked for, now and then a line in a log. Knows nothing of what takes so long.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use crate::cli::output::Aside;
-use crate::gate::Progress;
+use super::output::Aside;
 
 /// How often a terminal's line is written anew: as often as one can read it.
 const REWRITE_INTERVAL: Duration = Duration::from_millis(100);
-/// How often a line is added to a log: a check of a minute leaves some twenty.
+/// How often a line is added to a log: a minute leaves some twenty.
 const LOG_INTERVAL: Duration = Duration::from_secs(3);
 
 /// The line. Dropped, it leaves a terminal as it was.
@@ -24,18 +23,18 @@ impl ProgressLine {
         let aside = Aside::stderr();
         let wanted = verbose || aside.is_terminal();
         let pace = match aside.is_terminal() {
-            // A short check is over before there is anything to show.
+            // What is short is over before there is anything to show.
             true => Pace { interval: REWRITE_INTERVAL, last: Cell::new(Some(Instant::now())) },
             false => Pace { interval: LOG_INTERVAL, last: Cell::new(None) },
         };
         Self { aside: wanted.then_some(aside), pace }
     }
 
-    pub(super) fn show(&self, progress: Progress) {
+    pub(super) fn show(&self, in_words: impl FnOnce() -> String) {
         if let Some(aside) = &self.aside
             && self.pace.is_due(Instant::now())
         {
-            aside.rewrite(&in_words(progress));
+            aside.rewrite(&in_words());
         }
     }
 }
@@ -64,12 +63,6 @@ impl Pace {
     }
 }
 
-fn in_words(progress: Progress) -> String {
-    let Progress { sequence, last_sequence, aggregates } = progress;
-    let percent = sequence.saturating_sub(1).saturating_mul(100) / last_sequence.max(1);
-    format!("{percent:>3} %  position {sequence} of {last_sequence}, {aggregates} aggregates")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,12 +73,5 @@ mod tests {
         let pace = Pace { interval: Duration::from_secs(3), last: Cell::new(None) };
         let due: Vec<bool> = [0, 1, 2, 3, 5, 6].map(|s| pace.is_due(begun + Duration::from_secs(s))).into();
         assert_eq!(due, [true, false, false, true, false, true]);
-    }
-
-    #[test]
-    fn it_tells_how_much_is_done() {
-        let at = |sequence| in_words(Progress { sequence, last_sequence: 4_000, aggregates: 12 });
-        assert_eq!(at(1), "  0 %  position 1 of 4000, 12 aggregates");
-        assert_eq!(at(3_001), " 75 %  position 3001 of 4000, 12 aggregates");
     }
 }
