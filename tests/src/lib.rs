@@ -9,6 +9,7 @@ pub mod cli;
 pub mod counter;
 pub mod credentials;
 pub mod eventually;
+pub mod faults;
 pub mod host;
 pub mod load;
 pub mod message;
