@@ -8,6 +8,8 @@ pub mod logging;
 pub mod message;
 pub mod metrics;
 pub mod name;
+#[cfg(feature = "sabotage")]
+mod sabotage;
 pub mod signature;
 
 pub mod domain;

@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 use crate::eventually::{PATIENCE, eventually};
 use crate::nats::Nats;
 use crate::plugin_dir::PluginDir;
-use crate::plugins::{plugin, service_binary};
+use crate::plugins::{plugin, sabotaged_binary, service_binary};
 use crate::signal;
 
 /// Lines of a log that are shown with a failed test: enough for a start and a few commands.
@@ -26,6 +26,8 @@ pub struct HostBuilder {
     args: Vec<String>,
     plugins: Vec<(String, Vec<u8>)>,
     plugin_dir: bool,
+    quiet: bool,
+    sabotage: bool,
 }
 
 impl HostBuilder {
@@ -76,6 +78,19 @@ impl HostBuilder {
         self
     }
 
+    /// Its log is not shown at its end: somebody else looks after it.
+    #[must_use]
+    pub fn quiet(mut self) -> Self {
+        self.quiet = true;
+        self
+    }
+
+    /// A build that breaks this promise.
+    #[must_use]
+    pub fn sabotaged(self, promise: &str) -> Self {
+        Self { sabotage: true, ..self.env("AGENT_SABOTAGE", promise) }
+    }
+
     /// Starts it and waits until it is ready.
     pub async fn start(&self, nats: &Nats) -> Result<Host> {
         let mut host = self.spawn()?;
@@ -101,7 +116,8 @@ impl HostBuilder {
             }
         }
         let log = dir.path().join("log");
-        let mut command = Command::new(service_binary()?);
+        let binary = if self.sabotage { sabotaged_binary()? } else { service_binary()? };
+        let mut command = Command::new(binary);
         command
             .args(&self.args)
             .env_clear()
@@ -114,7 +130,7 @@ impl HostBuilder {
             .kill_on_drop(true);
         let child = command.spawn().context("the service does not start")?;
         let process = child.id().context("the service has ended at once")?;
-        Ok(Host { child, process, log, _dir: dir })
+        Ok(Host { child, process, log, quiet: self.quiet, _dir: dir })
     }
 
     /// Starts it where it is to end by itself at start, and returns its exit code and its log.
@@ -142,6 +158,7 @@ pub struct Host {
     child: Child,
     process: u32,
     log: PathBuf,
+    quiet: bool,
     /// Removed with it.
     _dir: TempDir,
 }
@@ -154,12 +171,19 @@ impl Host {
 
     /// The same for any address.
     pub fn builder_for(url: &str) -> Result<HostBuilder> {
-        let builder = HostBuilder { env: BTreeMap::new(), args: Vec::new(), plugins: Vec::new(), plugin_dir: true }
-            .env("NATS_URL", url)
-            // Tests run side by side, and nobody here asks for health.
-            .env("HTTP_ADDR", "")
-            .env("LOG_LEVEL", "info")
-            .env("RUST_BACKTRACE", "1");
+        let builder = HostBuilder {
+            env: BTreeMap::new(),
+            args: Vec::new(),
+            plugins: Vec::new(),
+            plugin_dir: true,
+            quiet: false,
+            sabotage: false,
+        }
+        .env("NATS_URL", url)
+        // Tests run side by side, and nobody here asks for health.
+        .env("HTTP_ADDR", "")
+        .env("LOG_LEVEL", "info")
+        .env("RUST_BACKTRACE", "1");
         builder.plugin("agent")
     }
 
@@ -225,6 +249,9 @@ impl Host {
 impl Drop for Host {
     #[expect(clippy::print_stderr, reason = "the test runner captures it and shows it where the test fails")]
     fn drop(&mut self) {
+        if self.quiet {
+            return;
+        }
         let log = self.log().unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         let shown = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod counter;
 pub mod credentials;
 pub mod eventually;
+pub mod faults;
 pub mod flood;
 pub mod host;
 pub mod inbox;

@@ -60,9 +60,15 @@ impl Nats {
 
     /// A server that the test has started itself, in its own way.
     pub async fn connect(server: NatsServer, login: ConnectOptions) -> Result<Self> {
+        let urls = [server.client_url().to_owned()];
+        Self::connect_among(server, login, &urls).await
+    }
+
+    /// The same with a client that goes to whichever of several servers is there.
+    pub async fn connect_among(server: NatsServer, login: ConnectOptions, urls: &[String]) -> Result<Self> {
         let url = server.client_url().to_owned();
         let client =
-            login.connect(&url).await.with_context(|| format!("no connection to the test's server at {url}"))?;
+            login.connect(urls).await.with_context(|| format!("no connection to the test's server at {url}"))?;
         Ok(Self { server: Mutex::new(server), url, client, domain: None, instances: Mutex::default() })
     }
 

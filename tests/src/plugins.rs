@@ -9,6 +9,11 @@ pub fn service_binary() -> Result<PathBuf> {
     located("AGENT_SERVICE_BIN", "target/debug/agent-service")
 }
 
+/// The service's binary that can be told to break its promises.
+pub fn sabotaged_binary() -> Result<PathBuf> {
+    located("AGENT_SERVICE_SABOTAGED_BIN", "target/debug/agent-service-sabotaged")
+}
+
 /// A plugin by its domain: `agent`, `counter`.
 pub fn plugin(domain: &str) -> Result<PathBuf> {
     built(&format!("{domain}.wasm"))

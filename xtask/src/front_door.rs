@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 use crate::terminal::Terminal;
-use crate::{bench, demo, dev, dist, test};
+use crate::{bench, demo, dev, dist, faults, test};
 
 /// Runs the command that the arguments name; without one, prints the list of commands.
 pub fn run(arguments: &[String]) -> ExitCode {
@@ -62,6 +62,12 @@ const COMMANDS: &[Command] = &[
         purpose: "the service beside a bare request, publish and reply",
         arguments: Arguments::PassedOn("[ARGUMENT…]"),
         run: bench::run,
+    },
+    Command {
+        name: "faults",
+        purpose: "break hosts and servers under load, from seeds, and hold every answer against the log",
+        arguments: Arguments::PassedOn("[ARGUMENT…]"),
+        run: faults::run,
     },
 ];
 

@@ -15,6 +15,7 @@ mod bench;
 mod demo;
 mod dev;
 mod dist;
+mod faults;
 mod nats_client;
 mod plugin_news;
 mod service;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::artifacts::{self, Profile};
 use crate::terminal::{Style, Terminal};
-use crate::{nats_server, shell_line, tidy, wasm_target, workspace};
+use crate::{faults, nats_server, shell_line, tidy, wasm_target, workspace};
 
 /// With arguments, only the tests they choose are run, by the same runner in the same
 /// surroundings; they are the runner's own.
@@ -59,7 +59,9 @@ fn build() -> Result<()> {
     announce("plugins", &shell_line::of(&artifacts::plugin_build()))?;
     artifacts::plugins().context("the step `plugins` failed")?;
     done("plugins", begun)?;
-    cargo_step("build", &["build", "--workspace", "--bins", "--tests"])
+    cargo_step("build", &["build", "--workspace", "--bins", "--tests"])?;
+    // Of the host's own crate only: what the fault suite must notice.
+    cargo_step("sabotaged host", &faults::sabotaged_build())
 }
 
 /// cargo-nextest where it is installed: it is faster, and runs every test in a process of
@@ -79,6 +81,7 @@ fn in_surroundings(arguments: &[&str]) -> Result<Command> {
         .args(arguments)
         .env("NATS_SERVER", nats_server::find()?)
         .env("AGENT_SERVICE_BIN", artifacts::binary("agent-service", Profile::Dev)?)
+        .env("AGENT_SERVICE_SABOTAGED_BIN", artifacts::binary(faults::SABOTAGED, Profile::Dev)?)
         .env("AGENT_PLUGINS", workspace::target_dir().join("plugins"));
     Ok(command)
 }

@@ -24,7 +24,7 @@ use Siblings::{Apart, Together};
 const LAYERS: &[Layer] = &[
     Layer {
         name: "words",
-        modules: &["name", "message", "clock", "metrics", "signature", "config", "logging"],
+        modules: &["name", "message", "clock", "metrics", "signature", "config", "logging", "sabotage"],
         siblings: Together,
     },
     Layer { name: "what the host asks of a plugin", modules: &["domain"], siblings: Together },

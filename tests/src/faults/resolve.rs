@@ -1,0 +1,64 @@
+//! After the faults: what has no outcome is sent again under its id until it has one, and so are
+//! some that had one. It must not judge.
+
+use std::collections::HashMap;
+
+use super::answer::{Answer, PATIENCE, Sent, ask};
+use super::logged::Logged;
+use crate::eventually::eventually;
+use crate::nats::Nats;
+
+/// Commands of one aggregate with an `ok` that are sent once more, its newest. Each may add nothing,
+/// and what is sent again must be among the last 128 of its aggregate.
+const REPEATED: usize = 5;
+/// How far back a command may lie to be sent again, in versions: within what the contract says is
+/// remembered, less what is stored meanwhile.
+const REACH: u64 = 100;
+
+/// Commands that stay without an outcome before no more are sent: each takes long, and one is enough.
+const OPEN_MAX: usize = 3;
+
+/// Sends again; the answers are left in the commands.
+pub async fn ask_again(nats: &Nats, sent: &mut [Sent], log: &[Logged]) {
+    let mut newest: HashMap<(&str, &str), u64> = HashMap::new();
+    for event in log {
+        newest.insert((event.domain, &event.aggregate), event.version);
+    }
+    let mut repeated: HashMap<(&str, String), usize> = HashMap::new();
+    let mut open = 0;
+    for sent in sent.iter_mut().rev() {
+        let known = sent.answers.iter().find_map(|answer| match answer {
+            Answer::Ok { version, .. } => Some(*version),
+            _ => None,
+        });
+        let again = match known {
+            None => sent.answers.last().is_some_and(Answer::is_open),
+            Some(version) => {
+                let newest = newest.get(&(sent.domain, sent.aggregate.as_str())).copied().unwrap_or_default();
+                let count = repeated.entry((sent.domain, sent.aggregate.clone())).or_default();
+                *count += 1;
+                *count <= REPEATED && newest.saturating_sub(version) < REACH
+            }
+        };
+        if again {
+            let answer = outcome(nats, sent).await;
+            open += usize::from(answer.is_open());
+            sent.again = Some(answer);
+        }
+        if open >= OPEN_MAX {
+            return;
+        }
+    }
+}
+
+async fn outcome(nats: &Nats, sent: &Sent) -> Answer {
+    let mut last = Answer::Unknown;
+    // Its failure is the last answer, which the checker judges.
+    let _ = eventually("a command has an outcome", async || {
+        last = ask(nats.client(), &sent.message, PATIENCE).await;
+        anyhow::ensure!(!last.is_open(), "still open");
+        Ok(())
+    })
+    .await;
+    last
+}
