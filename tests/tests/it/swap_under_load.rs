@@ -13,8 +13,8 @@ use tests::{Host, Nats, PluginDir};
 const COUNTERS: usize = 400;
 /// Swaps where `AGENT_SWAPS` does not say how many.
 const SWAPS: u32 = 6;
-/// How long a plugin is held against what is recorded: beside other tests, and built for debugging, all
-/// of it would take longer than there is time.
+/// How long a plugin is held against what is recorded, where `AGENT_GATE_TIME` does not say: beside other
+/// tests, and built for debugging, all of it would take longer than there is time.
 const GATE_TIME: &str = "1s";
 /// Commands per second where `AGENT_LOAD_RATE` does not say how many: what a build for debugging
 /// does with half a processor, beside a server and the clients.
