@@ -35,6 +35,9 @@ pub enum BackupError {
     /// Something lies where the backup is to be.
     #[error("{0} is not empty: a backup goes into a directory of its own")]
     Occupied(String),
+    /// A backup is made beside its place and then given its name.
+    #[error("{0} is a mount point or has no name of its own: name a directory in it, which need not be there yet")]
+    Mounted(String),
 }
 
 impl BackupError {

@@ -199,6 +199,7 @@ impl Hands {
                     Ok((lane, settled)) => self.lanes.end(&lane, settled),
                     Err(error) => {
                         self.lanes = Lanes::default();
+                        self.at_work = JoinSet::new();
                         return InboxError::new(workshop.reader.inbox(), format!("a command ended in a panic: {error}"));
                     }
                 },

@@ -69,7 +69,7 @@ impl Verification<'_> {
                 parts.extend(halves);
             }
         }
-        self.look_at_snapshots_alone(extent, &mut report)?;
+        self.look_at_snapshots_alone(&mut report)?;
         Ok(report)
     }
 
@@ -183,7 +183,7 @@ impl Verification<'_> {
 
     /// Snapshots of aggregates of which the log has nothing: all their events have aged, or the log
     /// is not the one that they were made of.
-    fn look_at_snapshots_alone(&self, extent: Extent, report: &mut Report) -> Result<(), Unavailable> {
+    fn look_at_snapshots_alone(&self, report: &mut Report) -> Result<(), Unavailable> {
         let mut ids = self.wait(self.snapshots.ids(SNAPSHOTS_MAX + 1))?;
         if ids.len() > SNAPSHOTS_MAX {
             ids.truncate(SNAPSHOTS_MAX);
@@ -197,6 +197,8 @@ impl Verification<'_> {
             }
             let loaded = Loaded::of(self.wait(self.snapshots.load(&id))?, &instances, &id);
             report.aggregates += 1;
+            // Its last event may have aged since the walk began.
+            let extent = self.wait(self.events.extent())?;
             for finding in loaded.alone(&id, extent) {
                 report.add(finding);
             }

@@ -2,6 +2,7 @@
 //! interruption leaves cannot be taken for a backup.
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -37,7 +38,15 @@ impl Unfinished {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        let name = target.file_name().map_or_else(|| "backup".into(), |name| name.to_string_lossy());
+        let device = |path: &Path| std::fs::metadata(path).map(|path| path.dev());
+        if let (Ok(own), Ok(around)) = (device(target), device(parent))
+            && own != around
+        {
+            return Err(BackupError::Mounted(target.display().to_string()));
+        }
+        let Some(name) = target.file_name().map(|name| name.to_string_lossy()) else {
+            return Err(BackupError::Mounted(target.display().to_string()));
+        };
         let made_in = tempfile::Builder::new().prefix(&format!(".{name}.unfinished-")).tempdir_in(parent);
         let made_in = made_in.map_err(BackupError::file(parent))?;
         let mark = made_in.path().join(MARK);
@@ -61,8 +70,8 @@ impl Unfinished {
         let mark = self.made_in.path().join(MARK);
         std::fs::remove_file(&mark).map_err(BackupError::file(&mark))?;
         // An empty directory gives way.
-        std::fs::rename(self.made_in.path(), &self.target).map_err(BackupError::file(&self.target))?;
-        let _ = self.made_in.keep();
+        let made_in = self.made_in.keep();
+        std::fs::rename(&made_in, &self.target).map_err(BackupError::file(&made_in))?;
         if let Some(parent) = self.target.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             File::open(parent).and_then(|parent| parent.sync_all()).map_err(BackupError::file(parent))?;
         }

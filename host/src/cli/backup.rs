@@ -41,9 +41,9 @@ pub(super) struct Backup {
 
 /// A stream that was backed up.
 pub(super) struct Done {
-    stream: String,
+    pub(super) stream: String,
     kind: Kind,
-    meta: Meta,
+    pub(super) meta: Meta,
     messages: u64,
     bytes: u64,
 }
@@ -162,7 +162,7 @@ impl From<BackupError> for CliError {
     fn from(error: BackupError) -> Self {
         match error {
             BackupError::File { .. } => Self::failed(error),
-            BackupError::Damaged { .. } => Self::Invalid(error.to_string()),
+            BackupError::Damaged { .. } | BackupError::Mounted(_) => Self::Invalid(error.to_string()),
             BackupError::Occupied(_) => Self::Conflict(error.to_string()),
         }
     }
@@ -172,7 +172,9 @@ impl From<TransferError> for CliError {
     fn from(error: TransferError) -> Self {
         match error {
             TransferError::Unavailable { .. } => Self::Unavailable(error.to_string()),
-            TransferError::Refused { .. } | TransferError::File { .. } => Self::failed(error),
+            TransferError::Refused { .. } | TransferError::NotMade { .. } | TransferError::File { .. } => {
+                Self::failed(error)
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use super::progress::ProgressLine;
 use super::{CliError, Exit};
 use crate::backup::{BackupError, Folder, Meta, Seal, folders_in};
 use crate::config::Connection;
-use crate::store::jetstream::{StandingStream, delete_stream, restore_stream, standing_streams};
+use crate::store::jetstream::{StandingStream, TransferError, delete_stream, restore_stream, standing_streams};
 
 /// `restore`
 #[derive(Debug, Args)]
@@ -97,7 +97,7 @@ fn complete(directory: &Path, wholes: &[Whole], seals: &[Seal]) -> Result<(), Ba
     if let Some((_, Whole { stream, .. })) = twice {
         return Err(damaged(format!("two folders hold the stream {stream}")));
     }
-    if wholes.len() == 1 {
+    if directory.join("backup.json").exists() {
         return Ok(());
     }
     let expected = seals.iter().flat_map(|seal| &seal.streams);
@@ -118,7 +118,8 @@ async fn make_room(client: &Client, wholes: &[Whole], asked: &Restore) -> Result
         .filter(|name| wholes.iter().any(|whole| whole.stream == *name))
         .collect();
     if in_the_way.is_empty() {
-        return Ok(());
+        // One that runs makes the streams that it lacks, and fills them.
+        return hosts::ensure_none_runs(client).await;
     }
     let names = in_the_way.join(", ");
     let Some(replaced) = &asked.replace else {
@@ -127,7 +128,20 @@ async fn make_room(client: &Client, wholes: &[Whole], asked: &Restore) -> Result
         )));
     };
     hosts::ensure_none_runs(client).await?;
-    back_up(client, &plan_of(&standing, &in_the_way), replaced, asked.verbose).await?;
+    let saved = back_up(client, &plan_of(&standing, &in_the_way), replaced, asked.verbose).await?;
+    hosts::ensure_none_runs(client).await?;
+    let now = standing_streams(&client.jetstream).await?;
+    for saved in &saved {
+        let last =
+            now.iter().find(|stream| stream.name == saved.stream).and_then(|stream| stream.state.get("last_seq"));
+        if last.and_then(Value::as_u64) != Some(saved.meta.number("last_seq")) {
+            return Err(CliError::Conflict(format!(
+                "nothing was restored: {} was written to while it was backed up into {}. Stop what publishes to it",
+                saved.stream,
+                replaced.display()
+            )));
+        }
+    }
     remark(&format!("{names}: backed up into {} before they are replaced", replaced.display()));
     for name in &in_the_way {
         delete_stream(&client.jetstream, name).await?;
@@ -141,27 +155,48 @@ async fn restore_all(client: &Client, wholes: &[Whole], verbose: bool) -> Result
     for (at, whole) in wholes.iter().enumerate() {
         match restore(client, whole, verbose).await {
             Ok(done) => restored.push(done),
-            Err(error) => return Err(take_back(client, &wholes[..=at], error).await),
+            Err(Broken { made, error }) => {
+                return Err(take_back(client, &wholes[..at + usize::from(made)], error).await);
+            }
         }
     }
     Ok(restored)
 }
 
-async fn restore(client: &Client, whole: &Whole, verbose: bool) -> Result<Restored, CliError> {
+/// A stream that was not restored.
+struct Broken {
+    /// Whether what stands under its name may be of our making.
+    made: bool,
+    error: CliError,
+}
+
+impl From<CliError> for Broken {
+    fn from(error: CliError) -> Self {
+        Self { made: true, error }
+    }
+}
+
+impl From<TransferError> for Broken {
+    fn from(error: TransferError) -> Self {
+        Self { made: !matches!(error, TransferError::NotMade { .. }), error: error.into() }
+    }
+}
+
+async fn restore(client: &Client, whole: &Whole, verbose: bool) -> Result<Restored, Broken> {
     let line = ProgressLine::start(verbose);
     let (stream, total) = (whole.stream.as_str(), whole.folder.bytes());
     let progress = |bytes| line.show(|| format!("{stream}: {} of {} sent", mebibytes(bytes), mebibytes(total)));
-    let mut archive = whole.folder.open_archive()?;
+    let mut archive = whole.folder.open_archive().map_err(|error| Broken { made: false, error: error.into() })?;
     let described = (&whole.meta.config, &whole.meta.state);
     let state = restore_stream(client.nats(), &client.jetstream, stream, described, &mut archive, &progress).await?;
     let restored = Restored { stream: stream.to_owned(), expected: whole.meta.clone(), state };
     // Messages whose time was up are gone at once; the sequences say that they were there.
-    if restored.number("last_seq") != whole.meta.number("last_seq") {
-        return Err(CliError::Failed(format!(
+    if restored.number("last_seq") < whole.meta.number("last_seq") {
+        return Err(Broken::from(CliError::Failed(format!(
             "stream {stream}: it ends at sequence {} and not at {}",
             restored.number("last_seq"),
             whole.meta.number("last_seq")
-        )));
+        ))));
     }
     Ok(restored)
 }

@@ -67,6 +67,10 @@ pub(super) async fn run(asked: Verify, connection: &Connection, service: &Servic
     let client = Client::connect(connection).await?;
     client.check_server(connection).await?;
     let logs = logs_in(&standing_streams(&client.jetstream).await?, &domains)?;
+    if logs.is_empty() {
+        let why = "there is nothing to verify: no stream here holds a domain's events. Is this the right account and JetStream domain?";
+        return Err(CliError::Invalid(why.into()));
+    }
     let mut verified = Vec::new();
     for (stream, domain) in logs {
         let Some(log) = Log::find(&client, &domain, &stream, connection).await? else {
@@ -124,7 +128,12 @@ async fn code(
                     let found = find(registry, service, digest).await?;
                     found.ok_or_else(|| missing(&log.domain, &digest.to_string(), &said_by))?.0.plugin
                 }
-                None if log.events.extent().await.map_err(unavailable)?.last_sequence == 0 => return Ok(None),
+                // Snapshots without a log would be contradictions.
+                None if log.events.extent().await.map_err(unavailable)?.last_sequence == 0
+                    && log.snapshots.ids(1).await.map_err(unavailable)?.is_empty() =>
+                {
+                    return Ok(None);
+                }
                 None => return Err(missing(&log.domain, "?", "nobody, neither a host nor any of the newest events")),
             }
         }

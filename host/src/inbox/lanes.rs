@@ -49,12 +49,9 @@ impl<T> Lane<T> {
 
 impl<K: Clone + Eq + Hash, T: Clone> Lanes<K, T> {
     /// Takes what was delivered to its place. What is delivered again replaces what waits, since
-    /// its acknowledgement is the newer one; an item at work goes on as it is.
+    /// its acknowledgement is the newer one; where it is at work, it waits for how that ends.
     pub(super) fn take(&mut self, key: K, sequence: u64, item: T) {
         let lane = self.lanes.entry(key.clone()).or_default();
-        if lane.at_work.as_ref().is_some_and(|(at_work, _)| *at_work == sequence) {
-            return;
-        }
         match lane.waiting.binary_search_by_key(&sequence, |(waiting, _)| *waiting) {
             Ok(at) => lane.waiting[at].1 = item,
             Err(at) => lane.waiting.insert(at, (sequence, item)),
@@ -183,6 +180,21 @@ mod tests {
             lanes.take("a", sequence, sequence);
         }
         assert_eq!(begun(&mut lanes), [1]);
+    }
+
+    #[test]
+    fn what_comes_again_while_it_is_at_work_is_not_overtaken() {
+        for (settled, next) in [(true, 2), (false, 1)] {
+            let mut lanes = Lanes::default();
+            lanes.take("a", 1, 1);
+            assert_eq!(begun(&mut lanes), [1]);
+            lanes.forget_waiting();
+            for sequence in [1, 2] {
+                lanes.take("a", sequence, sequence);
+            }
+            lanes.end(&"a", settled);
+            assert_eq!(begun(&mut lanes), [next]);
+        }
     }
 
     #[test]

@@ -135,6 +135,8 @@ fn broken_promises(config: &Value, subject: &str, retention: &str) -> Vec<String
         "max_age",
         "max_msgs_per_subject",
         "allow_rollup_hdrs",
+        "allow_msg_ttl",
+        "deny_delete",
     ] {
         if is_set(setting) {
             broken.push(format!("{setting} is set, which would lose, move or refuse commands"));

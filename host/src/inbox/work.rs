@@ -91,7 +91,7 @@ impl Workshop {
             Asked::Retry(id) => self.retry(id, length, &mut term).await,
             Asked::Command(command) => self.first_time(delivered, command, length, &mut term).await,
         };
-        done && acknowledged(&delivered.message).await
+        done && acknowledged(&delivered.message, &mut term).await
     }
 
     /// Tells the server that a message is still in hand.
@@ -112,7 +112,9 @@ impl Workshop {
         let behind = match self.last_parked(&command.id, term).await {
             Err(Ended) => return false,
             // It was parked already, and the acknowledgement was lost.
-            Ok(Some(last)) if last.inbox_sequence >= delivered.sequence => return true,
+            Ok(Some(last)) if last.inbox_sequence == delivered.sequence && last.command_id == command.command_id => {
+                return true;
+            }
             Ok(last) => last,
         };
         let (why, failure) = match behind {
@@ -180,8 +182,8 @@ impl Workshop {
     /// Executes a command as often as it takes.
     async fn execute(&self, command: &Command, length: &AtomicUsize, term: &mut watch::Receiver<bool>) -> End {
         let mut tries = Tries::default();
+        let mut seen = self.outcomes.load(Ordering::Relaxed);
         loop {
-            let before = self.outcomes.load(Ordering::Relaxed);
             let failure = match self.attempt(command).await {
                 Reply::Error(failure) => failure,
                 ok @ Reply::Ok(_) => {
@@ -189,9 +191,10 @@ impl Workshop {
                     return End::Outcome(ok);
                 }
             };
-            // Others are served, or nobody else can be since this aggregate has taken the room.
-            let served = self.outcomes.load(Ordering::Relaxed) != before;
-            let alone = served || length.load(Ordering::Relaxed) > HELD_MAX / 2;
+            // Others were served since the last try, or nobody else can be since this aggregate has taken
+            // the room.
+            let now = self.outcomes.load(Ordering::Relaxed);
+            let alone = std::mem::replace(&mut seen, now) != now || length.load(Ordering::Relaxed) > HELD_MAX / 2;
             match tries.failed(&failure, alone, self.tries_max) {
                 Next::Outcome => {
                     self.outcomes.fetch_add(1, Ordering::Relaxed);
@@ -305,17 +308,21 @@ async fn rest(pause: Duration, term: &mut watch::Receiver<bool>) -> Result<(), E
 
 /// Acknowledges, and waits until the server has it: the aggregate's next command must not begin
 /// while this one could still be delivered to another host.
-async fn acknowledged(message: &jetstream::Message) -> bool {
-    for _ in 0..ACKS_MAX {
+async fn acknowledged(message: &jetstream::Message, term: &mut watch::Receiver<bool>) -> bool {
+    for failures in 1_u32.. {
         match message.double_ack().await {
             Ok(()) => return true,
+            Err(error) if failures == ACKS_MAX => tracing::warn!(
+                subject = message.subject.as_str(),
+                %error,
+                "the acknowledgement of a durable command is not confirmed: may this user publish to $JS.ACK.>? Until it is, its aggregate's next one waits"
+            ),
             Err(error) => tracing::debug!(%error, "the acknowledgement of a durable command is not confirmed"),
         }
+        if rest(pause(failures), term).await.is_err() {
+            break;
+        }
     }
-    tracing::warn!(
-        subject = message.subject.as_str(),
-        "the acknowledgement of a durable command was not confirmed: it may be delivered again, and its id is known then"
-    );
     false
 }
 

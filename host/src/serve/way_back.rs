@@ -37,7 +37,10 @@ impl Loader {
                     }
                 }
                 // The first code of a domain goes on as it is: there is nothing to go back to.
-                None if served.previous.is_none() => Err("there is none".into()),
+                // What was proven long before this host started is not sent back to something older.
+                None if served.previous.is_none() && (served.report.is_none() || served.before.is_none()) => {
+                    Err("there is none".into())
+                }
                 None => self.roll_back(&domain, Some(why)).await.map(drop),
             };
             if let Err(error) = done {

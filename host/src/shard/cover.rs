@@ -72,6 +72,12 @@ impl Pipeline {
             let message = "its events are gone, and no snapshot covers them";
             return Err(Failure::new(Code::Unavailable, message).about(id));
         }
-        self.save(id, live).await.map_err(|error| unavailable(id, error))
+        self.save(id, live).await.map_err(|error| unavailable(id, error))?;
+        if !self.is_covered(id, through).await? {
+            // A newer one of other code stands: at its version, own code takes its place.
+            self.catch_up(id, live).await?;
+            self.save(id, live).await.map_err(|error| unavailable(id, error))?;
+        }
+        Ok(())
     }
 }

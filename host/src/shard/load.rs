@@ -24,7 +24,7 @@ pub(super) struct Way<'a> {
     instances: &'a Instances,
     /// How many events the plugin gets in one call.
     events_per_call: usize,
-    /// Whether an event that cannot be applied parks it.
+    /// Whether an event that cannot be applied parks it; a call that fails beside others does not.
     parks: bool,
 }
 
@@ -45,12 +45,14 @@ impl Pipeline {
         if !loaded.as_ref().is_err_and(|failure| failure.unlocated) {
             return loaded;
         }
-        // Once more, event by event and where nobody else lives, to know which one it is.
-        let way = Way { instances: self.trials.instances(), events_per_call: 1, parks: true };
-        match self.load_by(way, id).await {
-            Err(located) => Err(located),
-            Ok(_) => loaded,
-        }
+        // Once more, event by event and where nobody else lives, to know which one it is: a neighbour may
+        // have taken the memory, or many events together the time.
+        let alone = Instances::new(self.instances.activation(), 1);
+        let mut live = self.load_by(Way { instances: &alone, events_per_call: 1, parks: true }, id).await?;
+        live.move_on(&self.instances, id).map_err(|e| failed(id, e))?.map_err(|refusal| {
+            failed(id, PluginError::ContractBroken(format!("it does not read its own state: {refusal}")))
+        })?;
+        Ok(live)
     }
 
     fn usual_way(&self) -> Way<'_> {
@@ -100,7 +102,9 @@ impl Pipeline {
     pub(super) async fn catch_up(&self, id: &AggregateId, live: &mut Live) -> Result<bool, Failure> {
         match self.events.head(id).await.map_err(|e| unavailable(id, e))? {
             Some(head) if head.sequence > live.last_sequence => {
-                self.read_tail(self.usual_way(), id, live, head).await?;
+                if let Err(failure) = self.read_tail(self.usual_way(), id, live, head).await {
+                    return Err(self.tail_failed(id, live, head, failure).await?);
+                }
                 Ok(true)
             }
             Some(head) if head.sequence == live.last_sequence && head.event_id == Some(live.last_event_id) => Ok(false),
@@ -108,8 +112,18 @@ impl Pipeline {
                 live.doubtful = true;
                 Err(self.contradiction(id, live.version, "the stream has no such last event"))
             }
-            None if live.version == 0 || live.aged_out => Ok(false),
+            None if live.version == 0 => Ok(false),
             None => {
+                // Another host may have gone further before all of it aged.
+                if let Found::Snapshot { snapshot, .. } =
+                    self.snapshots.load(id).await.map_err(|e| unavailable(id, e))?
+                    && snapshot.version > live.version
+                {
+                    return Err(behind_snapshot(id, live));
+                }
+                if live.aged_out {
+                    return Ok(false);
+                }
                 self.prove_aged_out(id, live.version, live.last_sequence, live.last_time).await?;
                 // The stream forgets the aggregate, so a snapshot must stand before anything is appended.
                 if live.is_unsaved() {
@@ -119,6 +133,21 @@ impl Pipeline {
                 Ok(true)
             }
         }
+    }
+
+    /// What a tail that cannot be read means: where events before it have aged, the snapshot that
+    /// another host has left knows of them.
+    async fn tail_failed(
+        &self,
+        id: &AggregateId,
+        live: &mut Live,
+        head: Head,
+        failure: Failure,
+    ) -> Result<Failure, Failure> {
+        let next = self.events.read(id, live.last_sequence + 1, head.sequence, 1).await;
+        let next = next.map_err(|e| unavailable(id, e))?;
+        let version = next.first().and_then(|event| event.origin.as_ref().ok()).map_or(0, |origin| origin.version);
+        Ok(if version > live.version + 1 { behind_snapshot(id, live) } else { failure })
     }
 
     async fn resume(
@@ -314,7 +343,9 @@ impl Pipeline {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => (error.index, error.to_string()),
             Err(lost @ PluginError::InstanceLost) => return Err(failed(id, lost)),
-            Err(error) if events.len() > 1 => return Err(Failure { unlocated: true, ..failed(id, error) }),
+            Err(error) if events.len() > 1 || std::ptr::eq(way.instances, &raw const self.instances) => {
+                return Err(Failure { unlocated: true, ..failed(id, error) });
+            }
             Err(error) => (0, error.to_string()),
         };
         live.doubtful = true;
@@ -363,4 +394,11 @@ impl Pipeline {
         }
         Err(self.contradiction(id, version, "its last event is not in the stream though it has not aged"))
     }
+}
+
+/// A live aggregate is to be loaded anew: what it lacks is no longer in the log.
+fn behind_snapshot(id: &AggregateId, live: &mut Live) -> Failure {
+    live.doubtful = true;
+    let why = "another host has gone further, and those events have aged: send the request again";
+    Failure { mendable: true, ..Failure::new(Code::Unavailable, why).about(id) }
 }

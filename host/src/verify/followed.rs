@@ -79,7 +79,7 @@ impl Followed {
 
     /// Whether its instance was lost through another aggregate, so that it is to be begun anew.
     pub(super) fn is_lost(&self) -> bool {
-        self.lost
+        self.lost || self.copy.as_ref().is_some_and(Copy::is_lost)
     }
 
     /// The position of the event that its snapshot waits for.

@@ -91,7 +91,13 @@ async fn what_is_backed_up_is_restored_and_goes_on() -> Result<()> {
     let document = shelf.back_up(&nats, "backup").await?;
     let streams = document["streams"].as_array().context("streams")?;
     let names: Vec<&str> = streams.iter().filter_map(|stream| stream["stream"].as_str()).collect();
-    ensure!(names == ["KV_AGENT_SNAPSHOTS", "KV_COUNTER_SNAPSHOTS", "AGENT_EVENTS", "COUNTER_EVENTS"], "{names:?}");
+    let expected = ["INBOX", "KV", "EVENTS", "DEAD"].into_iter().flat_map(|kind| {
+        ["AGENT", "COUNTER"].map(|domain| match kind {
+            "KV" => format!("KV_{domain}_SNAPSHOTS"),
+            kind => format!("{domain}_{kind}"),
+        })
+    });
+    ensure!(names.iter().map(|name| (*name).to_owned()).eq(expected), "{names:?}");
     for file in names.iter().flat_map(|name| FILES.map(|file| shelf.path("backup").join(name).join(file))) {
         ensure!(file.is_file(), "{} is missing", file.display());
     }

@@ -4,7 +4,9 @@
 use serde_json::Value;
 
 use crate::cli::CliError;
-use crate::name::{FLEET_PLUGINS_BUCKET, FLEET_WANTED_BUCKET, Name, snapshot_bucket_of};
+use crate::name::{
+    FLEET_PLUGINS_BUCKET, FLEET_WANTED_BUCKET, Name, dead_stream_of, inbox_stream_of, snapshot_bucket_of,
+};
 use crate::store::jetstream::StandingStream;
 
 /// What a stream holds, in the order of copying.
@@ -110,11 +112,10 @@ fn domain_in(config: &Value) -> Option<Name> {
 
 /// What stands beside a domain's events.
 fn beside(domain: &Name) -> [(String, Kind); 3] {
-    let upper = domain.as_str().to_ascii_uppercase();
     [
         (format!("KV_{}", snapshot_bucket_of(domain)), Kind::Snapshots),
-        (format!("{upper}_INBOX"), Kind::Inbox),
-        (format!("{upper}_DEAD"), Kind::Dead),
+        (inbox_stream_of(domain), Kind::Inbox),
+        (dead_stream_of(domain), Kind::Dead),
     ]
 }
 

@@ -23,7 +23,7 @@ pub(super) async fn ensure_none_runs(client: &Client) -> Result<(), CliError> {
         Ok(Some(answer)) if answer.status == Some(StatusCode::NO_RESPONDERS) => Ok(()),
         // Somebody listens, whether in time or not.
         Ok(Some(_)) | Err(_) => Err(CliError::Conflict(
-            "nothing was replaced: a host is running, and would go on from what is in its memory. Stop all hosts first"
+            "nothing was restored: a host is running, and would go on from what is in its memory. Stop all hosts first"
                 .into(),
         )),
         Ok(None) => Err(lost(&"the connection was closed")),

@@ -53,6 +53,15 @@ pub enum TransferError {
         /// In JetStream's words.
         why: String,
     },
+    /// JetStream refuses to begin a restore, or finds at its end that the stream stands: what stands is
+    /// somebody else's.
+    #[error("stream {stream}: {why}")]
+    NotMade {
+        /// The stream.
+        stream: String,
+        /// In JetStream's words.
+        why: String,
+    },
     /// The file at our end.
     #[error("stream {stream}: its file cannot be read or written: {source}")]
     File {
@@ -62,6 +71,9 @@ pub enum TransferError {
         source: std::io::Error,
     },
 }
+
+/// JetStream's code for a restore whose stream stands.
+const STREAM_STANDS: u64 = 10_130;
 
 /// All streams that stand, in the order of their names.
 ///
@@ -77,6 +89,12 @@ pub async fn standing_streams(context: &Context) -> Result<Vec<StandingStream>, 
             let config = info.get("config").cloned().unwrap_or_default();
             let name = config.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
             standing.push(StandingStream { name, config, state: info.get("state").cloned().unwrap_or_default() });
+        }
+        if let Some(name) = page.get("missing").and_then(Value::as_array).and_then(|missing| missing.first()) {
+            return Err(unavailable(
+                name.as_str().unwrap_or_default(),
+                &"it does not tell of itself: has it a leader?",
+            ));
         }
         let total = page.get("total").and_then(Value::as_u64).unwrap_or_default();
         if streams.is_empty() || standing.len() as u64 >= total {
@@ -142,7 +160,11 @@ pub async fn restore_stream(
 ) -> Result<Value, TransferError> {
     let (config, state) = described;
     let answer = api(context, format!("STREAM.RESTORE.{stream}"), &json!({"config": config, "state": state})).await;
-    let answer = answer.map_err(|error| failed(stream, &error))?;
+    let not_made = |why: String| TransferError::NotMade { stream: stream.to_owned(), why };
+    let answer = answer.map_err(|error| match error {
+        ApiError::Refused { .. } => not_made(error.to_string()),
+        other => failed(stream, &other),
+    })?;
     let Some(deliver) = answer.get("deliver_subject").and_then(Value::as_str) else {
         return Err(unavailable(stream, &"the server does not say where it takes the stream"));
     };
@@ -163,7 +185,10 @@ pub async fn restore_stream(
         };
         if let Some(error) = answer.get("error") {
             let why = error.get("description").and_then(Value::as_str).unwrap_or("no description").to_owned();
-            return Err(TransferError::Refused { stream: stream.to_owned(), why });
+            return Err(match error.get("err_code").and_then(Value::as_u64) {
+                Some(STREAM_STANDS) => not_made(why),
+                _ => TransferError::Refused { stream: stream.to_owned(), why },
+            });
         }
         if read == 0 {
             return Ok(answer.get("state").cloned().unwrap_or_default());
