@@ -1,9 +1,10 @@
 //! Streams and buckets, made and looked at through JetStream's own JSON, so that a setting the
 //! client library does not know can be tested too. It must not know what the service makes.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
+use crate::eventually::eventually;
 use crate::message::Message;
 use crate::nats::Nats;
 
@@ -103,5 +104,23 @@ impl Nats {
         let info = self.jetstream_api("STREAM.INFO.KV_AGENT_SNAPSHOTS", &filter).await?;
         let subjects = info["state"]["subjects"].as_object().cloned().unwrap_or_default();
         Ok(subjects.keys().filter(|subject| subject.contains(id)).count())
+    }
+
+    /// Waits until an agent has a snapshot.
+    pub async fn has_snapshot_of(&self, id: &str) -> Result<()> {
+        eventually("a snapshot is taken", async || {
+            ensure!(self.snapshot_messages(id).await? > 0, "none");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Waits until all events of agents have left their stream.
+    pub async fn agent_events_have_aged(&self) -> Result<()> {
+        eventually("all events age", async || {
+            ensure!(self.stream_messages("AGENT_EVENTS").await? == 0, "not yet");
+            Ok(())
+        })
+        .await
     }
 }

@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 use tests::stream::event_stream;
-use tests::{Agent, Host, Nats, eventually};
+use tests::{Agent, Host, Nats};
 use uuid::Uuid;
 
 /// An agent with three events and a snapshot of the last, and its host stopped.
@@ -127,11 +127,7 @@ async fn a_stream_that_is_purged_under_a_running_host_puts_its_live_agents_in_do
     let agent = Agent::new();
     nats.ask(agent.deploy()).await?.ok()?;
     nats.ask(agent.activate()).await?.ok()?;
-    eventually("a snapshot is taken", async || {
-        ensure!(nats.snapshot_messages(&agent.id).await? > 0, "none");
-        Ok(())
-    })
-    .await?;
+    nats.has_snapshot_of(&agent.id).await?;
 
     nats.purge_stream("AGENT_EVENTS").await?;
 

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use tests::traffic::{Latencies, Traffic};
+use tests::traffic::Traffic;
 use tests::{Counter, Host, HostBuilder, Misbehave, Nats, PATIENCE, eventually};
 
 /// What one call of a plugin may take here.
@@ -140,32 +140,29 @@ async fn a_view_that_is_no_json_fails_its_query_alone() -> Result<()> {
     Ok(())
 }
 
-/// Latencies of the counters while something else goes on.
-async fn meanwhile(traffic: &Traffic, work: impl Future<Output = Result<()>>) -> Result<Latencies> {
-    traffic.during(work).await
-}
-
 #[tokio::test]
 async fn an_endless_loop_in_one_domain_is_not_noticed_in_another() -> Result<()> {
     let nats = Nats::start().await?;
     let host = builder(&nats)?.start(&nats).await?;
     let traffic = Traffic::new(&nats, COUNTERS, RATE).await?;
     let quiet_time = Duration::from_secs(1) * u32::try_from(COMMANDS)? / RATE;
-    let quiet = meanwhile(&traffic, async {
-        let mut end = tests::traffic::pace(quiet_time);
-        end.tick().await;
-        end.tick().await;
-        Ok(())
-    })
-    .await?;
+    let quiet = traffic
+        .during(async {
+            let mut end = tests::traffic::pace(quiet_time);
+            end.tick().await;
+            end.tick().await;
+            Ok(())
+        })
+        .await?;
     let resident = host.resident_kib()?;
-    let looping = meanwhile(&traffic, async {
-        for _ in 0..LOOPS {
-            nats.ask(Misbehave::new().run("spin", 0)).await?.error("plugin_failed")?;
-        }
-        Ok(())
-    })
-    .await?;
+    let looping = traffic
+        .during(async {
+            for _ in 0..LOOPS {
+                nats.ask(Misbehave::new().run("spin", 0)).await?.error("plugin_failed")?;
+            }
+            Ok(())
+        })
+        .await?;
     eprintln!("quiet: {quiet}; beside {LOOPS} endless loops: {looping}");
     let bound = TIMES_QUIET_MAX * quiet.p99().max(QUIET_MIN);
     ensure!(looping.p99() < bound, "p99 {:?} beside loops, {:?} in quiet time", looping.p99(), quiet.p99());

@@ -2,7 +2,7 @@
 //! would hide the loss. It must not test what a new start makes of it.
 
 use anyhow::{Result, ensure};
-use tests::{Agent, Counter, Host, Nats, eventually};
+use tests::{Agent, Counter, Host, Nats};
 
 /// The codes that a command may get whose stream is gone: an append that nobody acknowledged may also
 /// be of unknown outcome.
@@ -41,11 +41,7 @@ async fn a_bucket_that_is_deleted_costs_no_event_and_is_not_made_anew() -> Resul
     let agent = Agent::new();
     nats.ask(agent.deploy()).await?.ok()?;
     nats.ask(agent.activate()).await?.ok()?;
-    eventually("a snapshot is taken", async || {
-        ensure!(nats.snapshot_messages(&agent.id).await? > 0, "none");
-        Ok(())
-    })
-    .await?;
+    nats.has_snapshot_of(&agent.id).await?;
 
     nats.delete_stream("KV_AGENT_SNAPSHOTS").await?;
 

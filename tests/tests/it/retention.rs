@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use tests::stream::event_stream;
-use tests::{Agent, Host, Nats, PATIENCE, eventually};
+use tests::{Agent, Host, Nats, PATIENCE};
 use uuid::Uuid;
 
 /// A server whose events stay for that long. Half of it is left when a snapshot must cover them.
@@ -17,14 +17,6 @@ async fn keeps_for(age: Duration) -> Result<Nats> {
     config["duplicate_window"] = json!(1_000_000_000_u64);
     nats.create_stream(&config).await?;
     Ok(nats)
-}
-
-async fn all_has_aged(nats: &Nats) -> Result<()> {
-    eventually("all events age", async || {
-        ensure!(nats.stream_messages("AGENT_EVENTS").await? == 0, "not yet");
-        Ok(())
-    })
-    .await
 }
 
 #[tokio::test]
@@ -43,7 +35,7 @@ async fn agents_that_a_killed_host_left_without_a_snapshot_outlive_their_events(
 
     // Nobody touches the agents while their events age.
     let mut host = Host::start(&nats).await?;
-    all_has_aged(&nats).await?;
+    nats.agent_events_have_aged().await?;
     host.kill().await?;
 
     let _host = Host::start(&nats).await?;

@@ -217,14 +217,6 @@ async fn forgetful() -> Result<Nats> {
     Ok(nats)
 }
 
-async fn all_has_aged(nats: &Nats) -> Result<()> {
-    eventually("all events age", async || {
-        ensure!(nats.stream_messages("AGENT_EVENTS").await? == 0, "not yet");
-        Ok(())
-    })
-    .await
-}
-
 #[tokio::test]
 async fn an_agent_whose_events_have_all_aged_goes_on_from_its_snapshot() -> Result<()> {
     let nats = forgetful().await?;
@@ -233,7 +225,7 @@ async fn an_agent_whose_events_have_all_aged_goes_on_from_its_snapshot() -> Resu
     nats.ask(agent.deploy()).await?.ok()?;
     nats.ask(agent.activate()).await?.ok()?;
     host.terminate().await?;
-    all_has_aged(&nats).await?;
+    nats.agent_events_have_aged().await?;
 
     let _host = Host::start(&nats).await?;
 
@@ -254,7 +246,7 @@ async fn a_live_agent_whose_events_have_all_aged_goes_on() -> Result<()> {
     let agent = Agent::new();
     nats.ask(agent.deploy()).await?.ok()?;
     has_snapshot(&nats, &agent).await?;
-    all_has_aged(&nats).await?;
+    nats.agent_events_have_aged().await?;
 
     ensure!(nats.ask(agent.state()).await?.ok()?.version()? == 1);
     ensure!(nats.ask(agent.activate()).await?.ok()?.version()? == 2);
@@ -274,7 +266,7 @@ async fn a_snapshot_larger_than_a_message_holds_the_whole_state() -> Result<()> 
     }
     ensure!(host.terminate().await? == 0);
     ensure!(nats.snapshot_messages(&agent.id).await? > 0, "no snapshot");
-    all_has_aged(&nats).await?;
+    nats.agent_events_have_aged().await?;
 
     // Nothing is left but the snapshot: only from it can the host know what is set.
     let _host = Host::start(&nats).await?;
