@@ -4,13 +4,15 @@
 
 pub mod dead;
 mod lanes;
+mod line;
 mod pin;
 mod reader;
 mod streams;
 mod tries;
+mod unreadable;
 mod work;
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,15 +22,17 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use self::dead::Dead;
 use self::lanes::{Begun, Lanes};
+use self::line::Line;
 use self::pin::{Pin, Pulled};
 use self::reader::{Delivered, Reader};
-use self::streams::{ACK_WAIT, InboxError, Making};
+use self::streams::{ACK_WAIT, InboxError, Making, UNACKNOWLEDGED_MAX};
 use self::tries::pause;
 use self::work::Workshop;
+use crate::config::Connection;
 use crate::domain::Description;
 use crate::metrics::Metrics;
 use crate::name::{AggregateId, Name};
-use crate::nats::{Client, JetStream};
+use crate::nats::{self, Client, JetStream};
 use crate::shard::Entrance;
 
 /// Room for headers beside a command's payload, in bytes.
@@ -42,12 +46,13 @@ const KEEP_INTERVAL: Duration = Duration::from_secs(ACK_WAIT.as_secs() / 3);
 pub struct Inbox {
     /// The domain.
     pub domain: Name,
-    /// The connection.
+    /// The host's connection, over which outcomes are published and commands are parked.
     pub client: Client,
-    /// JetStream as the settings name it.
+    /// JetStream over it.
     pub context: JetStream,
-    /// What the subjects of its API begin with.
-    pub api_prefix: String,
+    /// How to get a connection of the lane's own, since a message that cannot be read ends the one
+    /// that brings it.
+    pub connection: Connection,
     /// The way to the shards.
     pub entrance: Entrance,
     /// What the live code says of the domain.
@@ -82,6 +87,8 @@ enum Lane {
 struct Hands {
     lanes: Lanes<Lane, Arc<Delivered>>,
     at_work: JoinSet<(Lane, bool)>,
+    /// Outcomes there were when it was last looked whether anything goes on.
+    outcomes: u64,
 }
 
 impl Inbox {
@@ -106,13 +113,18 @@ impl Inbox {
         let workshop = Arc::new(self.workshop());
         let mut hands = Hands::default();
         let mut pin = None;
+        let mut line = Line::new(self.connection.clone());
         let (mut stood, mut failures, mut told) = (false, 0, None);
         loop {
             let (term, in_term) = watch::channel(false);
             let served = async {
-                let standing = streams::open(&self.context, &making, !stood).await?;
+                let context = line.open(workshop.reader.inbox()).await?;
+                let standing = streams::open(&context, &making, !stood).await?;
                 stood = true;
-                let pin = pin.insert(Pin::open(&self.context, standing).await?);
+                if failures > 0 {
+                    workshop.remove_unreadable(&context, &standing).await?;
+                }
+                let pin = pin.insert(Pin::open(&context, standing).await?);
                 pin.gain().await?;
                 workshop
                     .learn_parked()
@@ -157,7 +169,7 @@ impl Inbox {
             queue_group: self.queue_group.clone(),
             replicas: self.replicas,
             message_bytes_max: (self.payload_bytes_max + HEADERS_BYTES).min(fits),
-            api_prefix: self.api_prefix.clone(),
+            api_prefix: nats::api_prefix(&self.connection),
         }
     }
 
@@ -177,6 +189,19 @@ impl Inbox {
 }
 
 impl Hands {
+    /// Says so where commands that come to no outcome have taken all the room.
+    fn tell_standstill(&mut self, workshop: &Workshop) {
+        let outcomes = workshop.outcomes.load(Ordering::Relaxed);
+        let before = std::mem::replace(&mut self.outcomes, outcomes);
+        if before == outcomes && self.lanes.held() >= UNACKNOWLEDGED_MAX {
+            tracing::error!(
+                stream = workshop.reader.inbox(),
+                in_hand = self.lanes.held(),
+                "the durable lane stands still: all commands in hand are tried again and again, and none behind them is taken until one comes to an outcome; the log says why each of their aggregates is not served"
+            );
+        }
+    }
+
     /// Takes and executes messages for as long as the pin is held.
     async fn serve(&mut self, workshop: &Arc<Workshop>, pin: &mut Pin, term: &watch::Receiver<bool>) -> InboxError {
         let mut keep = interval_at(Instant::now() + KEEP_INTERVAL, KEEP_INTERVAL);
@@ -203,9 +228,12 @@ impl Hands {
                         return InboxError::new(workshop.reader.inbox(), format!("a command ended in a panic: {error}"));
                     }
                 },
-                _ = keep.tick() => for delivered in self.lanes.items() {
-                    workshop.keep(delivered).await;
-                },
+                _ = keep.tick() => {
+                    for delivered in self.lanes.items() {
+                        workshop.keep(delivered).await;
+                    }
+                    self.tell_standstill(workshop);
+                }
             }
             // Begun without the pin, a command could overtake what another host has begun.
             while pin.is_held()

@@ -78,21 +78,38 @@ impl Pin {
                     self.id = Some(id);
                     break;
                 }
-                Ok(Ok(None)) => {}
+                Ok(Ok(None)) => self.free_what_nobody_holds().await?,
                 Ok(Err(error)) => return Err(error),
                 Err(_) => return Err(self.lost("the server does not answer")),
             }
         }
         self.extend();
-        let Standing { inbox, consumer, .. } = &self.standing;
-        streams::api(&self.context, format!("CONSUMER.RESET.{inbox}.{consumer}"), &json!({})).await.map_err(
-            |error| {
-                self.lost(&format!(
-                    "its consumer {consumer} cannot be reset, which needs nats-server 2.14 or newer: {error}"
-                ))
-            },
-        )?;
+        self.reset().await?;
         self.pull(HELD_MAX, PULL_TIME).await
+    }
+
+    /// Has delivered anew at once what a host had that is gone: the pin comes with a message, and
+    /// there may be none that is not with that host until its time is up.
+    async fn free_what_nobody_holds(&self) -> Result<(), InboxError> {
+        let Standing { inbox, consumer, .. } = &self.standing;
+        let info = streams::api(&self.context, format!("CONSUMER.INFO.{inbox}.{consumer}"), &json!({})).await;
+        let info = info.map_err(|error| self.lost(&format!("nothing is known of its consumer {consumer}: {error}")))?;
+        let delivered = info["num_ack_pending"].as_u64().unwrap_or_default();
+        let pinned = |group: &Value| group["pinned_client_id"].as_str().is_some_and(|id| !id.is_empty());
+        match info["priority_groups"].as_array() {
+            Some(groups) if delivered > 0 && !groups.iter().any(pinned) => self.reset().await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn reset(&self) -> Result<(), InboxError> {
+        let Standing { inbox, consumer, .. } = &self.standing;
+        let done = streams::api(&self.context, format!("CONSUMER.RESET.{inbox}.{consumer}"), &json!({})).await;
+        done.map(drop).map_err(|error| {
+            self.lost(&format!(
+                "its consumer {consumer} cannot be reset, which needs nats-server 2.14 or newer: {error}"
+            ))
+        })
     }
 
     /// The pin's id by the message that it comes with; `None` where the time is up without one.

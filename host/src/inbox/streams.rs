@@ -15,7 +15,7 @@ pub(super) const HELD_MAX: usize = 256;
 /// Commands that are delivered and not yet acknowledged, at most. Above what a host asks for: a pin
 /// is given together with a message, so that after a host with all of its share another one must
 /// still be delivered to.
-const UNACKNOWLEDGED_MAX: usize = 2 * HELD_MAX;
+pub(super) const UNACKNOWLEDGED_MAX: usize = 2 * HELD_MAX;
 /// After what time without a sign the server delivers again.
 pub(super) const ACK_WAIT: Duration = Duration::from_secs(30);
 /// After what time without a pull the pin goes to another host.

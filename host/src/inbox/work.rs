@@ -14,12 +14,13 @@ use tokio::sync::{oneshot, watch};
 
 use super::dead::{Dead, DeadError, Original, Parked, Why};
 use super::reader::{Asked, Delivered, Reader};
-use super::streams::HELD_MAX;
+use super::streams::{HELD_MAX, InboxError, Standing};
 use super::tries::{Next, Tries, pause};
+use super::unreadable::{self, Removed};
 use crate::message::{Code, Command, Failure, Reply, Request};
 use crate::metrics::Metrics;
 use crate::name::{Address, AggregateId, header, printable};
-use crate::nats::{Client, reply_headers};
+use crate::nats::{Client, JetStream, reply_headers};
 use crate::shard::{Entrance, Job, Responder};
 
 /// How often an acknowledgement is sent that is not confirmed. After that the command may come
@@ -53,6 +54,15 @@ impl Workshop {
     pub(super) async fn learn_parked(&self) -> Result<(), DeadError> {
         let ids = self.dead.ids().await?;
         *self.parked() = ids;
+        Ok(())
+    }
+
+    /// Removes what the client library cannot read: nothing but invalid commands.
+    pub(super) async fn remove_unreadable(&self, context: &JetStream, standing: &Standing) -> Result<(), InboxError> {
+        for Removed { sequence, subject, why } in unreadable::remove(context, standing).await? {
+            tracing::warn!(sequence, subject, why, "durable command dropped: it cannot be read");
+            self.metrics.replied(&Reply::Error(Failure::invalid("", why)));
+        }
         Ok(())
     }
 

@@ -21,7 +21,7 @@ use crate::domain::Description;
 use crate::inbox::Inbox;
 use crate::metrics::Metrics;
 use crate::name::{Name, Subjects};
-use crate::nats::{self, Client};
+use crate::nats::Client;
 use crate::shard::{self, Orders, Retention, ShardThread, Shards, Succession};
 
 /// Room that a reply's headers need beside its payload, in bytes.
@@ -176,7 +176,7 @@ fn inbox(
         domain: ground.home.domain.clone(),
         client: around.client.clone(),
         context: around.context.clone(),
-        api_prefix: nats::api_prefix(&around.connection),
+        connection: around.connection.clone(),
         entrance: shards.entrance(),
         description,
         served: around.served.subscribe(),

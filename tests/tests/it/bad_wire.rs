@@ -8,18 +8,27 @@ use tests::{Agent, Host, Nats, eventually};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-/// Sends one command with a header line as it is, and waits until the server has taken it.
-async fn send_raw(nats: &Nats, subject: &str, header: &[u8], payload: &str) -> Result<()> {
+/// Header blocks that the client library of the host cannot read.
+const UNREADABLE: [&[u8]; 4] = [
+    b"NATS/1.0\r\nAgent-Actor: a\rb\r\n\r\n",
+    b"NATS/1.0\r\nAgent-Actor: \xff\xfe\r\n\r\n",
+    b"NATS/1.0\r\nno colon\r\n\r\n",
+    b"NATS/1.0\r\nbad name: x\r\n\r\n",
+];
+/// A block that is read as something else once the server has put in its own headers.
+const MISREAD: &[u8] = b"NATS/1.0\r\nAgent-Actor: a";
+
+/// Sends one command with headers as they are, and waits until the server has taken it.
+async fn send_raw(nats: &Nats, subject: &str, headers: &[u8], payload: &str) -> Result<()> {
     let url = nats.url();
     let address = url.rsplit("//").next().context("an address")?;
     let mut stream = BufReader::new(TcpStream::connect(address).await?);
     let mut line = String::new();
     stream.read_line(&mut line).await?;
-    let headers = [b"NATS/1.0\r\n", header, b"\r\n\r\n"].concat();
     let total = headers.len() + payload.len();
     let publish = format!("HPUB {subject} {} {total}\r\n", headers.len());
     let mut message = b"CONNECT {\"verbose\":false,\"headers\":true}\r\n".to_vec();
-    for part in [publish.as_bytes(), &headers, payload.as_bytes(), b"\r\nPING\r\n"] {
+    for part in [publish.as_bytes(), headers, payload.as_bytes(), b"\r\nPING\r\n"] {
         message.extend_from_slice(part);
     }
     stream.write_all(&message).await?;
@@ -40,8 +49,8 @@ async fn a_header_that_cannot_be_read_costs_nobody_else_the_service() -> Result<
     nats.ask(agent.deploy()).await?.ok()?;
 
     let payload = format!(r#"{{"agent_id":"{}"}}"#, agent.id);
-    for header in [&b"Agent-Actor: a\rb"[..], b"Agent-Actor: \xff\xfe", b"no colon", b"bad name: x"] {
-        send_raw(&nats, "agent.commands.activate", header, &payload).await?;
+    for headers in UNREADABLE {
+        send_raw(&nats, "agent.commands.activate", headers, &payload).await?;
         // What is on its way when the host's connection ends has no answer: ask again soon.
         eventually("the service answers", async || {
             nats.try_ask(Agent::new().deploy(), Duration::from_secs(1)).await?.context("nobody serves")?.ok()
@@ -51,6 +60,31 @@ async fn a_header_that_cannot_be_read_costs_nobody_else_the_service() -> Result<
 
     ensure!(host.is_running()?, "the host has ended");
     ensure!(nats.ask(agent.state()).await?.ok()?.version()? == 1, "an unreadable command was executed");
+    ensure!(host.terminate().await? == 0, "the host did not stop cleanly");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_durable_command_that_cannot_be_read_is_dropped_and_holds_up_nobody() -> Result<()> {
+    let nats = Nats::start().await?;
+    let mut host = Host::start(&nats).await?;
+    nats.stream_stands("AGENT_INBOX").await?;
+    let agent = Agent::new();
+    nats.accept(agent.deploy().durable()).await?;
+
+    let bad = [&UNREADABLE[..], &[MISREAD]].concat();
+    let payload = format!(r#"{{"agent_id":"{}"}}"#, agent.id);
+    for (number, headers) in bad.iter().enumerate() {
+        send_raw(&nats, "agent.inbox.activate", headers, &payload).await?;
+        nats.accept(agent.set("number", number).durable()).await?;
+    }
+
+    nats.inbox_is_empty("AGENT_INBOX").await?;
+    // The host's own connection is another one: not even one request is lost.
+    ensure!(nats.ask(agent.state()).await?.ok()?.version()? == 1 + bad.len() as u64);
+    let log = host.log()?;
+    ensure!(log.matches("durable command dropped").count() == bad.len(), "{log}");
+    ensure!(!log.contains("starting anew"), "{log}");
     ensure!(host.terminate().await? == 0, "the host did not stop cleanly");
     Ok(())
 }
