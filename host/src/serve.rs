@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use self::directory::Found;
 pub use self::ground::stream_settings;
@@ -34,13 +35,15 @@ use crate::name::{Name, SERVICE};
 use crate::nats::{self, Client, JetStream, NatsError};
 use crate::plugin::{CodeCache, Limits, LoadError, PluginEngine};
 use crate::registry::Registry;
-use crate::store::jetstream::{ServerError, ServerFacts, StreamError, check_server};
+use crate::store::jetstream::{BucketError, ServerError, ServerFacts, StreamError, check_server};
 use crate::watch::{DirectoryWatch, list};
 
 /// How long stopping may take in all; ten seconds are promised.
 const STOP_MAX: Duration = Duration::from_secs(9);
 /// Requests of operators that wait for the loader.
 const ASKS_MAX: usize = 16;
+/// Between two attempts to start while JetStream does not answer.
+const START_PAUSE: Duration = Duration::from_secs(1);
 
 /// Serves until SIGTERM or Ctrl-C, then stops cleanly.
 ///
@@ -61,7 +64,7 @@ pub async fn run(connection: Connection, service: Service) -> Result<(), ServeEr
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
     loop {
         let host = tokio::select! {
-            host = Host::start(&connection, &service) => host?,
+            host = Host::start_in_time(&connection, &service) => host?,
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
         };
@@ -110,6 +113,21 @@ struct Host {
 }
 
 impl Host {
+    /// Starts, again and again while JetStream does not answer: it may have lost a leader, and will
+    /// have another one.
+    async fn start_in_time(connection: &Connection, service: &Service) -> Result<Self, ServeError> {
+        let give_up = Instant::now() + connection.nats_connect_timeout;
+        loop {
+            match Self::start(connection, service).await {
+                Err(error) if error.may_pass() && Instant::now() < give_up => {
+                    tracing::warn!(%error, "not started yet: trying again");
+                    tokio::time::sleep(START_PAUSE).await;
+                }
+                started => return started,
+            }
+        }
+    }
+
     async fn start(connection: &Connection, service: &Service) -> Result<Self, ServeError> {
         let registry = registry(service)?;
         let directory = match service.plugin_source {
@@ -147,7 +165,10 @@ impl Host {
         });
         let status = Status::new(identity(if fleet.is_some() { "nats" } else { "dir" }));
         let mut loader = Loader::new(Arc::clone(&around), status.clone(), Arc::clone(&lost), fleet);
-        loader.begin(found).await?;
+        if let Err(error) = loader.begin(found).await {
+            loader.close().await;
+            return Err(error);
+        }
         let (stop, stopping) = watch::channel(false);
         let (asks, asked) = mpsc::channel(ASKS_MAX);
         let operated: Arc<dyn Operated> = Arc::new(Desk { status, asks });
@@ -240,6 +261,19 @@ fn identity(source: &'static str) -> Identity {
     Identity { id: uuid::Uuid::now_v7().simple().to_string(), name, source }
 }
 
+impl ServeError {
+    /// Whether it may be otherwise a moment later.
+    fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Server(ServerError::Silent(_))
+                | Self::Stream(StreamError::Silent(..))
+                | Self::Snapshots(BucketError::Silent(_))
+                | Self::Fleet(FleetError::Unavailable(_))
+        )
+    }
+}
+
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -256,8 +290,8 @@ pub enum ServeError {
     #[error(transparent)]
     Stream(#[from] StreamError),
     /// The bucket cannot be used.
-    #[error("{0}")]
-    Snapshots(String),
+    #[error(transparent)]
+    Snapshots(#[from] BucketError),
     /// The component engine does not start.
     #[error(transparent)]
     Engine(#[from] LoadError),

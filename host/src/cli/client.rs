@@ -68,7 +68,9 @@ impl Client {
     /// Whether the server can do what the service needs.
     pub(super) async fn check_server(&self, connection: &Connection) -> Result<ServerFacts, CliError> {
         check_server(&self.nats, &self.jetstream, connection.js_domain()).await.map_err(|error| match error {
-            ServerError::NoJetStream(_) | ServerError::NoDomain { .. } => CliError::Unavailable(error.to_string()),
+            ServerError::NoJetStream(_) | ServerError::NoDomain { .. } | ServerError::Silent(_) => {
+                CliError::Unavailable(error.to_string())
+            }
             ServerError::TooOld(_) | ServerError::Refused(_) => CliError::failed(error),
         })
     }

@@ -104,7 +104,7 @@ async fn bucket(
     settings: &Service,
 ) -> Result<Arc<dyn SnapshotStore>, ServeError> {
     let opened = JetStreamSnapshots::open(client.clone(), context, domain, usize::from(settings.stream_replicas)).await;
-    Ok(Arc::new(opened.map_err(|error| ServeError::Snapshots(error.0))?))
+    Ok(Arc::new(opened?))
 }
 
 /// Says once what is not wrong but will surprise.

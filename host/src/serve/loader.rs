@@ -148,7 +148,7 @@ impl Loader {
         self.close().await;
     }
 
-    async fn close(self) {
+    pub(super) async fn close(self) {
         if let Some(announced) = self.announced {
             announced.abort();
         }

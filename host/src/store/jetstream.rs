@@ -17,12 +17,13 @@ mod transfer;
 mod upgrade;
 
 use async_nats::jetstream::Context;
+use async_nats::jetstream::context::RequestErrorKind;
 use serde_json::Value;
 
 pub use self::event_headers::read as event_origin;
 pub use self::events::{Home, JetStreamEvents};
 pub use self::server::{ServerError, ServerFacts, check_server};
-pub use self::snapshots::JetStreamSnapshots;
+pub use self::snapshots::{BucketError, JetStreamSnapshots};
 pub use self::stream::{EventStream, StreamError, StreamLayout, StreamSettings};
 pub use self::transfer::{
     StandingStream, TransferError, delete_stream, fetch_stream, restore_stream, standing_streams,
@@ -34,8 +35,10 @@ pub use self::upgrade::{Upgrade, upgrade};
 /// # Errors
 /// [`ApiError`], by what the caller does with it.
 async fn api(context: &Context, subject: String, request: &Value) -> Result<Value, ApiError> {
-    let reply: Value =
-        context.request(subject, request).await.map_err(|error| ApiError::Unreachable(error.to_string()))?;
+    let reply: Value = context.request(subject, request).await.map_err(|error| match error.kind() {
+        RequestErrorKind::TimedOut => ApiError::Silent(error.to_string()),
+        _ => ApiError::Unreachable(error.to_string()),
+    })?;
     match reply.get("error") {
         None => Ok(reply),
         Some(error) => Err(ApiError::Refused {
@@ -48,9 +51,12 @@ async fn api(context: &Context, subject: String, request: &Value) -> Result<Valu
 /// Why JetStream's API gave no answer.
 #[derive(Debug, Clone, thiserror::Error)]
 enum ApiError {
-    /// No answer.
+    /// Nobody to answer.
     #[error("JetStream does not answer: {0}")]
     Unreachable(String),
+    /// No answer in time, as while a leader is missing.
+    #[error("JetStream does not answer: {0}")]
+    Silent(String),
     /// An error for an answer.
     #[error("JetStream refuses: {description} ({code})")]
     Refused {

@@ -132,6 +132,11 @@ impl Site {
         [self.nats.url()].into_iter().chain(peers).collect()
     }
 
+    /// The first of the hosts.
+    pub fn first_seat(&mut self) -> &mut Seat {
+        &mut self.seats[0]
+    }
+
     /// One of the hosts.
     pub fn any_seat(&mut self, dice: &mut Dice) -> &mut Seat {
         let seat = usize::try_from(dice.below(HOSTS as u64)).unwrap_or_default();

@@ -114,15 +114,18 @@ impl Log {
         let server = client.check_server(connection).await?;
         let found = EventStream::find(&client.jetstream, domain, stream).await.map_err(|error| match error {
             StreamError::BrokenPromise { .. } => CliError::failed(error),
-            StreamError::Lost { .. } | StreamError::Refused(..) => CliError::Unavailable(error.to_string()),
+            StreamError::Lost { .. } | StreamError::Refused(..) | StreamError::Silent(..) => {
+                CliError::Unavailable(error.to_string())
+            }
         })?;
         let Some(stream) = found else { return Ok(None) };
         let bucket = JetStreamSnapshots::find(client.nats().clone(), &client.jetstream, domain).await;
-        let snapshots: Arc<dyn SnapshotStore> = match bucket.map_err(unavailable)? {
-            Some(bucket) => Arc::new(bucket),
-            // Nothing was saved yet, or the hosts keep snapshots to themselves.
-            None => Arc::new(MemorySnapshots::default()),
-        };
+        let snapshots: Arc<dyn SnapshotStore> =
+            match bucket.map_err(|error| CliError::Unavailable(error.to_string()))? {
+                Some(bucket) => Arc::new(bucket),
+                // Nothing was saved yet, or the hosts keep snapshots to themselves.
+                None => Arc::new(MemorySnapshots::default()),
+            };
         let home = Home {
             domain: domain.clone(),
             stream,

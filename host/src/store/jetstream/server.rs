@@ -32,6 +32,7 @@ pub async fn check_server(client: &Client, context: &Context, js_domain: &str) -
         Err(error) if error.is(code::JETSTREAM_NOT_ENABLED) || error.is(code::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT) => {
             return Err(ServerError::NoJetStream(error.to_string()));
         }
+        Err(error @ ApiError::Silent(_)) => return Err(ServerError::Silent(error.to_string())),
         Err(error @ ApiError::Unreachable(_)) if js_domain.is_empty() => {
             return Err(ServerError::NoJetStream(error.to_string()));
         }
@@ -61,6 +62,9 @@ pub enum ServerError {
         "the NATS server offers no JetStream ({0}): start nats-server with `-js`, enable it for the account, or name its domain with NATS_JS_DOMAIN"
     )]
     NoJetStream(String),
+    /// JetStream is there and does not answer in time.
+    #[error("{0}: has it lost its leader, and may this user publish to $JS.API.INFO?")]
+    Silent(String),
     /// No JetStream in the domain that the settings name.
     #[error(
         "no JetStream domain `{domain}` answers ({why}): NATS_JS_DOMAIN must name one that this server has or reaches"

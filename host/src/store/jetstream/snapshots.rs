@@ -43,8 +43,8 @@ impl JetStreamSnapshots {
     /// Finds the domain's bucket, or makes it. Must be called on the runtime that drives the client.
     ///
     /// # Errors
-    /// [`Unavailable`] where JetStream refuses.
-    pub async fn open(client: Client, context: &Context, domain: &Name, replicas: usize) -> Result<Self, Unavailable> {
+    /// [`BucketError`] where it cannot be used, or not now.
+    pub async fn open(client: Client, context: &Context, domain: &Name, replicas: usize) -> Result<Self, BucketError> {
         let bucket = snapshot_bucket_of(domain);
         let store = match context.get_key_value(&bucket).await {
             Ok(store) => {
@@ -61,7 +61,7 @@ impl JetStreamSnapshots {
                     ..Config::default()
                 };
                 let made = context.create_key_value(config).await;
-                made.map_err(|error| Unavailable(format!("bucket {bucket} cannot be made: {error}")))?
+                made.map_err(|error| BucketError::Silent(format!("bucket {bucket} cannot be made: {error}")))?
             }
         };
         Ok(Self { inner: Arc::new(Inner { client, store }), runtime: Handle::current() })
@@ -71,16 +71,16 @@ impl JetStreamSnapshots {
     /// runtime that drives the client.
     ///
     /// # Errors
-    /// [`Unavailable`] where JetStream refuses.
-    pub async fn find(client: Client, context: &Context, domain: &Name) -> Result<Option<Self>, Unavailable> {
+    /// [`BucketError`] where it cannot be used, or not now.
+    pub async fn find(client: Client, context: &Context, domain: &Name) -> Result<Option<Self>, BucketError> {
         let bucket = snapshot_bucket_of(domain);
         // The client's own look does not tell a bucket that is missing from one out of reach.
         let stands = stream::find(context, &format!("KV_{bucket}")).await;
-        if stands.map_err(|error| Unavailable(error.to_string()))?.is_none() {
+        if stands.map_err(|error| BucketError::Silent(error.to_string()))?.is_none() {
             return Ok(None);
         }
         let store = context.get_key_value(&bucket).await;
-        let store = store.map_err(|error| Unavailable(format!("bucket {bucket} cannot be read: {error}")))?;
+        let store = store.map_err(|error| BucketError::Silent(format!("bucket {bucket} cannot be read: {error}")))?;
         audit(&store).await?;
         Ok(Some(Self { inner: Arc::new(Inner { client, store }), runtime: Handle::current() }))
     }
@@ -260,8 +260,9 @@ impl Inner {
 }
 
 /// Refuses a bucket that loses what is put into it.
-async fn audit(store: &Store) -> Result<(), Unavailable> {
-    let status = store.status().await.map_err(|error| Unavailable(format!("bucket {}: {error}", store.name)))?;
+async fn audit(store: &Store) -> Result<(), BucketError> {
+    let status =
+        store.status().await.map_err(|error| BucketError::Silent(format!("bucket {}: {error}", store.name)))?;
     let config = &status.info.config;
     let broken = [
         (!config.max_age.is_zero(), "max_age is set: snapshots would expire"),
@@ -272,9 +273,20 @@ async fn audit(store: &Store) -> Result<(), Unavailable> {
         ),
     ];
     match broken.iter().find(|(is_broken, _)| *is_broken) {
-        Some((_, why)) => Err(Unavailable(format!("bucket {} cannot hold snapshots: {why}", store.name))),
+        Some((_, why)) => Err(BucketError::Unfit(format!("bucket {} cannot hold snapshots: {why}", store.name))),
         None => Ok(()),
     }
+}
+
+/// Why there are no snapshots.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BucketError {
+    /// The bucket would lose them.
+    #[error("{0}")]
+    Unfit(String),
+    /// JetStream does not give it now.
+    #[error("{0}")]
+    Silent(String),
 }
 
 /// Where it is noted what is known of code: no id begins like this.

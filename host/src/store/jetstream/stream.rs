@@ -83,7 +83,7 @@ impl EventStream {
                 Some(config) => Self::adopt(domain, &config),
                 None => Err(StreamError::Refused(settings.name.clone(), error.to_string())),
             },
-            Err(error) => Err(StreamError::Refused(settings.name.clone(), error.to_string())),
+            Err(error) => Err(StreamError::of(&settings.name, error)),
         }
     }
 
@@ -134,7 +134,7 @@ pub(super) async fn find(context: &Context, name: &str) -> Result<Option<Value>,
     match api(context, format!("STREAM.INFO.{name}"), &json!({})).await {
         Ok(mut info) => Ok(info.get_mut("config").map(Value::take)),
         Err(error) if error.is(code::STREAM_NOT_FOUND) => Ok(None),
-        Err(error) => Err(StreamError::Refused(name.to_owned(), error.to_string())),
+        Err(error) => Err(StreamError::of(name, error)),
     }
 }
 
@@ -143,7 +143,7 @@ async fn count(context: &Context, name: &str) -> Result<u64, StreamError> {
     match api(context, format!("STREAM.INFO.{name}"), &json!({})).await {
         Ok(info) => Ok(info.pointer("/state/messages").and_then(Value::as_u64).unwrap_or_default()),
         Err(error) if error.is(code::STREAM_NOT_FOUND) => Ok(0),
-        Err(error @ ApiError::Unreachable(_)) => Err(StreamError::Refused(name.to_owned(), error.to_string())),
+        Err(error @ (ApiError::Unreachable(_) | ApiError::Silent(_))) => Err(StreamError::of(name, error)),
         // Without the permission to look there is nothing to conclude.
         Err(_) => Ok(0),
     }
@@ -195,4 +195,16 @@ pub enum StreamError {
     /// JetStream refuses.
     #[error("stream {0}: {1}")]
     Refused(String, String),
+    /// JetStream does not answer in time.
+    #[error("stream {0}: {1}: has it lost its leader, and may this user use it?")]
+    Silent(String, String),
+}
+
+impl StreamError {
+    fn of(name: &str, error: ApiError) -> Self {
+        match error {
+            ApiError::Silent(_) => Self::Silent(name.to_owned(), error.to_string()),
+            _ => Self::Refused(name.to_owned(), error.to_string()),
+        }
+    }
 }

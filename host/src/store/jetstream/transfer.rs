@@ -230,7 +230,7 @@ fn unavailable(stream: &str, why: &dyn std::fmt::Display) -> TransferError {
 
 fn failed(stream: &str, error: &ApiError) -> TransferError {
     match error {
-        ApiError::Unreachable(_) => unavailable(stream, error),
+        ApiError::Unreachable(_) | ApiError::Silent(_) => unavailable(stream, error),
         ApiError::Refused { .. } => TransferError::Refused { stream: stream.to_owned(), why: error.to_string() },
     }
 }
