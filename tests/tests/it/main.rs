@@ -39,6 +39,7 @@ mod plugin_reload;
 mod plugin_restart;
 mod plugin_rollback;
 mod reply_subjects;
+mod restore_meanwhile;
 mod retention;
 mod service_api;
 mod settings;
