@@ -25,6 +25,7 @@ mod hostile_plugins;
 mod inbox;
 mod inbox_failover;
 mod inbox_parking;
+mod inbox_unconfirmed;
 mod leaf_nodes;
 mod lost_storage;
 mod many_reloads;
