@@ -3,9 +3,11 @@
 //! side while they wait for storage. Knows neither NATS nor WebAssembly.
 
 mod cover;
+mod entrance;
 mod failures;
 mod live;
 mod load;
+mod orders;
 mod parked;
 mod pipeline;
 mod query;
@@ -16,7 +18,6 @@ mod thread;
 mod trial;
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -25,10 +26,14 @@ use futures::StreamExt;
 use futures::future::{BoxFuture, LocalBoxFuture};
 use futures::stream::FuturesUnordered;
 use hashlink::LinkedHashMap;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 pub use self::cover::Covered;
+use self::entrance::overloaded;
+pub use self::entrance::{Entrance, Job, Responder, Undelivered};
 use self::live::Live;
+pub use self::orders::Orders;
+use self::orders::{Cover, Order};
 use self::parked::Parked;
 use self::pipeline::Pipeline;
 pub use self::retention::Retention;
@@ -37,7 +42,7 @@ use self::trial::Trials;
 use crate::activation::Activation;
 use crate::clock::Clock;
 use crate::instances::Instances;
-use crate::message::{Code, Failure, Reply, Request};
+use crate::message::Reply;
 use crate::metrics::Metrics;
 use crate::name::{AggregateId, Name};
 use crate::store::{EventStore, SnapshotStore};
@@ -55,28 +60,6 @@ const WAITING_PER_AGGREGATE_MAX: usize = 512;
 const WAITING_MAX: usize = 4_096;
 /// Snapshots written at once when a shard stops.
 const FAREWELL_SNAPSHOTS_MAX: usize = 64;
-
-/// Where a reply goes.
-pub trait Responder: Send {
-    /// Sends the reply.
-    fn respond(self: Box<Self>, reply: Reply) -> BoxFuture<'static, ()>;
-}
-
-/// A request and where its reply goes.
-pub struct Job {
-    /// What is asked.
-    pub request: Request,
-    /// Where the reply goes.
-    pub responder: Box<dyn Responder>,
-}
-
-/// A job that no shard takes, and the failure to answer it with.
-pub struct Undelivered {
-    /// The job.
-    pub job: Job,
-    /// Why it is not taken.
-    pub failure: Failure,
-}
 
 /// How a host goes on to newer code, whose events its aggregates have.
 pub trait Succession: Send + Sync {
@@ -115,22 +98,6 @@ pub struct Service {
     pub last_words: Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
 }
 
-/// What a shard is told beside requests.
-enum Order {
-    /// Other code is live from now on.
-    Activate(Arc<Activation>, oneshot::Sender<()>),
-    /// Who was used last?
-    Recent(usize, oneshot::Sender<Vec<AggregateId>>),
-    /// A snapshot is to cover this aggregate.
-    Cover(AggregateId, Cover),
-}
-
-/// The order that a snapshot covers an aggregate's events through a sequence.
-struct Cover {
-    through: u64,
-    told: oneshot::Sender<Result<Covered, Failure>>,
-}
-
 /// What one aggregate is given to do.
 enum Task {
     /// A request.
@@ -139,94 +106,10 @@ enum Task {
     Cover(Cover),
 }
 
-/// The way to tell the shards of a domain something beside requests.
-#[derive(Clone)]
-pub struct Orders {
-    shards: Vec<mpsc::Sender<Order>>,
-    hasher: RandomState,
-}
-
-impl Orders {
-    /// Lets other code decide from now on: requests that are begun are finished by the code
-    /// before, every other one is served by this. Completes when all shards have heard.
-    pub async fn activate(&self, activation: &Arc<Activation>) {
-        self.all(|heard| Order::Activate(Arc::clone(activation), heard)).await;
-    }
-
-    /// The aggregates that were used last, at most `limit`: the latest of each shard, then the
-    /// one before it of each, and so on.
-    pub async fn recent(&self, limit: usize) -> Vec<AggregateId> {
-        let told = self.all(|told| Order::Recent(limit, told)).await;
-        let mut ranked: Vec<(usize, AggregateId)> =
-            told.into_iter().flat_map(|ids| ids.into_iter().enumerate()).collect();
-        ranked.sort_by_key(|(rank, _)| *rank);
-        ranked.into_iter().take(limit).map(|(_, id)| id).collect()
-    }
-
-    /// Lets a snapshot that the live code reads cover the events of an aggregate through a
-    /// sequence, where none does.
-    ///
-    /// # Errors
-    /// Why there is none.
-    pub async fn cover(&self, id: &AggregateId, through: u64) -> Result<Covered, Failure> {
-        let (told, answer) = oneshot::channel();
-        let order = Order::Cover(id.clone(), Cover { through, told });
-        let stopping = || Failure::new(Code::Unavailable, "the service is stopping").about(id);
-        self.shards[self.place(id)].send(order).await.map_err(|_| stopping())?;
-        answer.await.unwrap_or_else(|_| Err(stopping()))
-    }
-
-    /// Which shard an aggregate belongs to, counted from 0.
-    fn place(&self, id: &AggregateId) -> usize {
-        self.hasher.hash_one(id) as usize % self.shards.len()
-    }
-
-    /// Asks every shard; one that has ended has nothing to say.
-    async fn all<T>(&self, order: impl Fn(oneshot::Sender<T>) -> Order) -> Vec<T> {
-        let asked = self.shards.iter().map(|shard| async {
-            let (sender, answer) = oneshot::channel();
-            shard.send(order(sender)).await.ok()?;
-            answer.await.ok()
-        });
-        futures::future::join_all(asked).await.into_iter().flatten().collect()
-    }
-}
-
-/// The way into the shards of one domain. They do not end while there is one.
-#[derive(Clone)]
-pub struct Entrance {
-    mailboxes: Vec<mpsc::Sender<Job>>,
-    orders: Orders,
-}
-
 /// The shards of one domain.
 pub struct Shards {
     entrance: Entrance,
     threads: Vec<JoinHandle<()>>,
-}
-
-impl Entrance {
-    /// Which shard an aggregate belongs to, counted from 0.
-    pub fn place(&self, id: &AggregateId) -> usize {
-        self.orders.place(id)
-    }
-
-    /// Hands a request to the shard of its aggregate.
-    ///
-    /// # Errors
-    /// [`Undelivered`]: `overloaded` where the mailbox is full, `unavailable` where the shard is gone.
-    pub fn submit(&self, job: Job) -> Result<(), Box<Undelivered>> {
-        self.mailboxes[self.place(job.request.id())].try_send(job).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(job) => {
-                let failure = overloaded(job.request.id());
-                Box::new(Undelivered { job, failure })
-            }
-            mpsc::error::TrySendError::Closed(job) => {
-                let failure = Failure::new(Code::Unavailable, "the service is stopping").about(job.request.id());
-                Box::new(Undelivered { job, failure })
-            }
-        })
-    }
 }
 
 impl Shards {
@@ -246,8 +129,7 @@ impl Shards {
             mailboxes.push(sender);
             orders.push(order);
         }
-        let orders = Orders { shards: orders, hasher: RandomState::new() };
-        Self { entrance: Entrance { mailboxes, orders }, threads }
+        Self { entrance: Entrance::new(mailboxes, Orders::new(orders)), threads }
     }
 
     /// A way in beside this one.
@@ -257,7 +139,7 @@ impl Shards {
 
     /// The way to tell them something beside requests.
     pub fn orders(&self) -> Orders {
-        self.entrance.orders.clone()
+        self.entrance.orders()
     }
 
     /// Which shard an aggregate belongs to, counted from 0.
@@ -281,10 +163,6 @@ impl Shards {
             let _ = thread.join();
         }
     }
-}
-
-fn overloaded(id: &AggregateId) -> Failure {
-    Failure::new(Code::Overloaded, "the host has as many requests as it can hold: come again a little later").about(id)
 }
 
 /// What a shard has begun and waits for.

@@ -1,5 +1,8 @@
-//! What the tests of the shard and of the gate share: a domain in Rust and a shelf of snapshots.
+//! What the tests of the shard, the gate and verification share: a domain in Rust, its log, a shelf of
+//! snapshots, and what was logged.
 //! Knows neither of those it serves.
 
 pub(crate) mod counter;
+pub(crate) mod log;
+pub(crate) mod recorded;
 pub(crate) mod shelf;

@@ -6,6 +6,8 @@ mod expected;
 mod followed;
 mod part;
 mod report;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;

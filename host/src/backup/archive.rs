@@ -159,6 +159,19 @@ mod tests {
         assert!(read(&longer).is_err());
     }
 
+    #[test]
+    fn a_last_message_that_was_replaced_while_it_was_read_is_no_damage() {
+        let after = |sequences: &[u64]| {
+            let mut archive = whole();
+            let end = archive.pop().expect("an end");
+            archive.extend(sequences.iter().map(|sequence| written("agent.events.a.d", 3, *sequence, b"three")));
+            archive.push(end);
+            read(&archive)
+        };
+        assert_eq!(after(&[12]).expect("the one in its place").messages, Some(3));
+        assert!(after(&[12, 13]).is_err(), "nothing comes after the last");
+    }
+
     fn tar_of(names: &[&str]) -> Vec<u8> {
         let mut builder = tar::Builder::new(Vec::new());
         for name in names {

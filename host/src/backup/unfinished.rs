@@ -25,33 +25,34 @@ impl Unfinished {
     /// # Errors
     /// [`BackupError`] where that is not empty, or nothing can be made beside it.
     pub fn begin(target: &Path) -> Result<Self, BackupError> {
-        match std::fs::read_dir(target) {
+        // A link, or a `.`, goes by the name of what it leads to.
+        let target = std::fs::canonicalize(target).unwrap_or_else(|_| target.to_path_buf());
+        let parent = match target.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let mounted = || BackupError::Mounted(target.display().to_string());
+        let device = |path: &Path| std::fs::metadata(path).map(|path| path.dev());
+        if let (Ok(own), Ok(around)) = (device(&target), device(parent))
+            && own != around
+        {
+            return Err(mounted());
+        }
+        let name = target.file_name().ok_or_else(mounted)?.to_string_lossy();
+        match std::fs::read_dir(&target) {
             Ok(mut entries) => {
                 if entries.next().is_some() {
                     return Err(BackupError::Occupied(target.display().to_string()));
                 }
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(BackupError::file(target)(error)),
+            Err(error) => return Err(BackupError::file(&target)(error)),
         }
-        let parent = match target.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let device = |path: &Path| std::fs::metadata(path).map(|path| path.dev());
-        if let (Ok(own), Ok(around)) = (device(target), device(parent))
-            && own != around
-        {
-            return Err(BackupError::Mounted(target.display().to_string()));
-        }
-        let Some(name) = target.file_name().map(|name| name.to_string_lossy()) else {
-            return Err(BackupError::Mounted(target.display().to_string()));
-        };
         let made_in = tempfile::Builder::new().prefix(&format!(".{name}.unfinished-")).tempdir_in(parent);
         let made_in = made_in.map_err(BackupError::file(parent))?;
         let mark = made_in.path().join(MARK);
         File::create(&mark).map_err(BackupError::file(&mark))?;
-        Ok(Self { made_in, target: target.to_path_buf() })
+        Ok(Self { made_in, target })
     }
 
     /// A folder in it for a stream.
@@ -96,6 +97,32 @@ mod tests {
         unfinished.finish().expect("finished");
         assert_eq!(folders_in(&target).expect("a backup").len(), 1);
         assert!(matches!(Unfinished::begin(&target), Err(BackupError::Occupied(_))));
+    }
+
+    #[test]
+    fn a_mount_point_is_refused_before_anything_is_made() {
+        // Every Linux has these two, and nothing may be made beside them by this test.
+        for mounted in ["/proc", "/"] {
+            let refused = Unfinished::begin(Path::new(mounted)).expect_err("it cannot get its name");
+            assert!(matches!(&refused, BackupError::Mounted(path) if path == mounted), "{refused}");
+        }
+        let home = TempDir::new().expect("a directory");
+        let nameless = Unfinished::begin(&home.path().join("missing").join(".."));
+        assert!(matches!(nameless, Err(BackupError::Mounted(_))));
+        assert_eq!(std::fs::read_dir(home.path()).expect("readable").count(), 0);
+    }
+
+    #[test]
+    fn a_link_to_an_empty_directory_leads_to_the_backup() {
+        let home = TempDir::new().expect("a directory");
+        let (target, link) = (home.path().join("backup"), home.path().join("link"));
+        std::fs::create_dir(&target).expect("made");
+        std::os::unix::fs::symlink(&target, &link).expect("linked");
+        let unfinished = Unfinished::begin(&link).expect("begun");
+        unfinished.folder("AGENT_EVENTS").expect("a folder");
+        unfinished.finish().expect("finished");
+        assert_eq!(folders_in(&target).expect("a backup").len(), 1);
+        assert!(link.is_symlink());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::PARKING_BYTES;
 use crate::name::{Name, Subjects, dead_stream_of, inbox_stream_of};
 use crate::nats::JetStream;
 
@@ -54,14 +55,16 @@ pub(super) async fn open(context: &JetStream, making: &Making, may_make: bool) -
     let subjects = Subjects::new(domain);
     let inbox = inbox_stream_of(domain);
     let definition = definition(&inbox, &format!("durable commands of the domain {domain}"), &subjects.inbox(), making);
-    stream(context, definition, "workqueue", may_make).await?;
+    let found = stream(context, definition, "workqueue", 0, may_make).await?;
+    let largest = found["max_msg_size"].as_u64().filter(|bytes| *bytes > 0).unwrap_or(u64::MAX);
+    let parked_bytes = largest.min(making.message_bytes_max as u64) + PARKING_BYTES as u64;
     let dead = dead_stream_of(domain);
     let mut definition =
         self::definition(&dead, &format!("commands that the domain {domain} gave up on"), &subjects.dead(), making);
     definition["retention"] = json!("limits");
     definition["max_msg_size"] = json!(-1);
     definition["allow_direct"] = json!(true);
-    stream(context, definition, "limits", may_make).await?;
+    stream(context, definition, "limits", parked_bytes, may_make).await?;
     let consumer = consumer_name(&making.queue_group);
     let request = json!({"stream_name": inbox, "config": consumer_definition(&consumer)});
     api(context, format!("CONSUMER.CREATE.{inbox}.{consumer}"), &request).await.map_err(|error| {
@@ -88,10 +91,17 @@ pub(super) async fn api(context: &JetStream, subject: String, request: &Value) -
     }
 }
 
-async fn stream(context: &JetStream, definition: Value, retention: &str, may_make: bool) -> Result<(), InboxError> {
+/// Finds a stream that takes messages of so many bytes, or makes it; gives its settings.
+async fn stream(
+    context: &JetStream,
+    definition: Value,
+    retention: &str,
+    message_bytes: u64,
+    may_make: bool,
+) -> Result<Value, InboxError> {
     let name = definition["name"].as_str().unwrap_or_default().to_owned();
     let refused = |error: ApiError| InboxError::new(&name, error.to_string());
-    let found = match api(context, format!("STREAM.INFO.{name}"), &json!({})).await {
+    let mut found = match api(context, format!("STREAM.INFO.{name}"), &json!({})).await {
         Err(error) if error.code == STREAM_NOT_FOUND && may_make => {
             let made = api(context, format!("STREAM.CREATE.{name}"), &definition).await.map_err(refused)?;
             tracing::info!(stream = name, "stream made");
@@ -104,14 +114,14 @@ async fn stream(context: &JetStream, definition: Value, retention: &str, may_mak
         found => found.map_err(refused)?,
     };
     let subject = definition["subjects"][0].as_str().unwrap_or_default();
-    match broken_promises(&found["config"], subject, retention) {
-        broken if broken.is_empty() => Ok(()),
+    match broken_promises(&found["config"], subject, retention, message_bytes) {
+        broken if broken.is_empty() => Ok(found["config"].take()),
         broken => Err(InboxError::new(&name, format!("it cannot be used: {}", broken.join("; ")))),
     }
 }
 
 /// What in a stream's settings breaks a promise, in words.
-fn broken_promises(config: &Value, subject: &str, retention: &str) -> Vec<String> {
+fn broken_promises(config: &Value, subject: &str, retention: &str, message_bytes: u64) -> Vec<String> {
     let mut broken = Vec::new();
     let is_set = |name: &str| match &config[name] {
         Value::Bool(set) => *set,
@@ -141,6 +151,12 @@ fn broken_promises(config: &Value, subject: &str, retention: &str) -> Vec<String
         if is_set(setting) {
             broken.push(format!("{setting} is set, which would lose, move or refuse commands"));
         }
+    }
+    // A command that cannot be parked would stop all that follow of its aggregate.
+    if let Some(bytes) = config["max_msg_size"].as_u64().filter(|bytes| (1..message_bytes).contains(bytes)) {
+        broken.push(format!(
+            "max_msg_size is {bytes}, and a command that is parked needs up to {message_bytes} bytes: raise it (`nats stream edit --max-msg-size`) or remove the limit"
+        ));
     }
     if config["persist_mode"] == "async" {
         broken.push("persist_mode is async: commands would be acknowledged before they are stored".into());
@@ -234,7 +250,7 @@ mod tests {
     #[test]
     fn what_is_made_keeps_what_is_promised() {
         let made = definition("AGENT_INBOX", "x", "agent.inbox.>", &making());
-        assert_eq!(broken_promises(&made, "agent.inbox.>", "workqueue"), Vec::<String>::new());
+        assert_eq!(broken_promises(&made, "agent.inbox.>", "workqueue", 0), Vec::<String>::new());
     }
 
     #[test]
@@ -252,14 +268,28 @@ mod tests {
         ] {
             let mut config = definition("AGENT_INBOX", "x", "agent.inbox.>", &making());
             config[setting] = value;
-            let broken = broken_promises(&config, "agent.inbox.>", "workqueue");
+            let broken = broken_promises(&config, "agent.inbox.>", "workqueue", 0);
             assert!(broken.len() == 1 && broken[0].contains(setting), "{setting}: {broken:?}");
         }
         let mut config = definition("AGENT_INBOX", "x", "agent.inbox.>", &making());
         config["max_msgs"] = json!(10);
-        assert_eq!(broken_promises(&config, "agent.inbox.>", "workqueue"), Vec::<String>::new());
+        assert_eq!(broken_promises(&config, "agent.inbox.>", "workqueue", 0), Vec::<String>::new());
         config["discard"] = json!("old");
-        assert_eq!(broken_promises(&config, "agent.inbox.>", "workqueue").len(), 1);
+        assert_eq!(broken_promises(&config, "agent.inbox.>", "workqueue", 0).len(), 1);
+    }
+
+    #[test]
+    fn what_is_too_small_for_a_parked_command_is_refused() {
+        let broken = |bytes: i64| {
+            let mut config = definition("AGENT_DEAD", "x", "agent.dead.>", &making());
+            config["max_msg_size"] = json!(bytes);
+            broken_promises(&config, "agent.dead.>", "workqueue", 9_192)
+        };
+        let told = broken(9_191).join("");
+        assert!(["max_msg_size", "9191", "9192"].iter().all(|word| told.contains(word)), "{told}");
+        for fits in [-1, 0, 9_192] {
+            assert_eq!(broken(fits), Vec::<String>::new(), "{fits}");
+        }
     }
 
     #[test]

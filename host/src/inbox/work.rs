@@ -23,9 +23,9 @@ use crate::name::{Address, AggregateId, header, printable};
 use crate::nats::{Client, JetStream, reply_headers};
 use crate::shard::{Entrance, Job, Responder};
 
-/// How often an acknowledgement is sent that is not confirmed. After that the command may come
-/// again, and its id is known then.
-const ACKS_MAX: u32 = 3;
+/// Acknowledgements of one command in a row that are not confirmed before that is told. It is sent
+/// again until the term of the pin ends: whoever has the next one knows the command's id.
+const UNCONFIRMED_TOLD: u32 = 2;
 
 /// What all commands of one domain's durable lane share.
 pub(super) struct Workshop {
@@ -322,7 +322,7 @@ async fn acknowledged(message: &jetstream::Message, term: &mut watch::Receiver<b
     for failures in 1_u32.. {
         match message.double_ack().await {
             Ok(()) => return true,
-            Err(error) if failures == ACKS_MAX => tracing::warn!(
+            Err(error) if failures == UNCONFIRMED_TOLD => tracing::warn!(
                 subject = message.subject.as_str(),
                 %error,
                 "the acknowledgement of a durable command is not confirmed: may this user publish to $JS.ACK.>? Until it is, its aggregate's next one waits"

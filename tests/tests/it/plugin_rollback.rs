@@ -141,9 +141,15 @@ async fn what_older_code_cannot_read_is_parked_and_counted() -> Result<()> {
 async fn put_back_by_itself(nats: &Nats, dir: &PluginDir, host: &Host) -> Result<Counter> {
     let counter = Counter::new();
     nats.ask(counter.increment(1)).await?.ok()?;
-    let mut events = nats.plugin_events("counter.rolled_back").await?;
     dir.put(FILE, &successor("counter-stumbling")?)?;
     nats.goes_live("counter", "0.1.5").await?;
+    is_put_back(nats, host, &counter).await?;
+    Ok(counter)
+}
+
+/// Live code that fails at every tenth decision is used, and is put back by itself.
+async fn is_put_back(nats: &Nats, host: &Host, counter: &Counter) -> Result<()> {
+    let mut events = nats.plugin_events("counter.rolled_back").await?;
     let mut failed = 0;
     eventually("the code before is put back", async || {
         for _ in 0..10 {
@@ -163,7 +169,7 @@ async fn put_back_by_itself(nats: &Nats, dir: &PluginDir, host: &Host) -> Result
     for _ in 0..20 {
         nats.ask(counter.increment(1)).await?.ok()?;
     }
-    Ok(counter)
+    Ok(())
 }
 
 /// The code that was put back is on record, and is not tried again.
@@ -218,6 +224,28 @@ async fn code_that_was_put_back_is_not_tried_again_after_a_restart() -> Result<(
         nats.ask(counter.increment(1)).await?.ok()?;
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn new_code_that_came_with_a_restart_is_put_back_as_well() -> Result<()> {
+    let nats = Nats::start().await?;
+    let (dir, cache) = (PluginDir::of_counter()?, TempDir::new()?);
+    let builder = builder(&nats, &dir)?.env("PLUGIN_CACHE_DIR", cache.path().display());
+    let mut host = builder.start(&nats).await?;
+    let counter = Counter::new();
+    nats.ask(counter.increment(1)).await?.ok()?;
+    ensure!(host.terminate().await? == 0);
+    dir.put(FILE, &successor("counter-stumbling")?)?;
+
+    let mut host = builder.start(&nats).await?;
+
+    nats.goes_live("counter", "0.1.5").await?;
+    is_put_back(&nats, &host, &counter).await?;
+    let stumbling = digest(&successor("counter-stumbling")?)?;
+    ensure!(nats.plugins().await?["denied"][0]["digest"] == stumbling);
+    ensure!(host.terminate().await? == 0);
+    let host = builder.start(&nats).await?;
+    is_denied(&nats, &host, &stumbling).await
 }
 
 #[tokio::test]

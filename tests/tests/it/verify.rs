@@ -108,6 +108,21 @@ async fn a_clean_log_is_clean() -> Result<()> {
 }
 
 #[tokio::test]
+async fn where_there_is_no_log_nothing_is_clean() -> Result<()> {
+    let nats = Nats::start().await?;
+    let cli = Cli::new(&nats);
+    let refused = async || {
+        let output = cli.run(&["verify"]).await?.exit(2)?;
+        ensure!(output.stderr.contains("nothing to verify") && output.stdout.is_empty(), "{output:?}");
+        Ok::<_, anyhow::Error>(())
+    };
+    refused().await?;
+    // A stream of somebody else's.
+    nats.create_stream(&json!({"name": "LETTERS", "subjects": ["letters.>"], "storage": "file"})).await?;
+    refused().await
+}
+
+#[tokio::test]
 async fn both_domains_are_verified_beside_a_host_that_serves() -> Result<()> {
     let past = Past::new().await?;
     past.plugins.put("agent.wasm", &plugins::plugin("agent")?)?;

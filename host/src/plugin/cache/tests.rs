@@ -2,10 +2,9 @@
 //! code came from.
 
 use std::fs::{self, File, Permissions};
-use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
@@ -15,6 +14,7 @@ use super::{BYTES_MAX, Bounds, CodeCache, Key, entry, file_name};
 use crate::domain::Digest;
 use crate::plugin::code::component;
 use crate::plugin::engine::{Limits, PluginEngine};
+use crate::testing::log::Log;
 
 /// One for all tests: an engine reserves a large part of the address space.
 static ENGINE: LazyLock<PluginEngine> = LazyLock::new(|| {
@@ -95,22 +95,10 @@ fn is_root() -> bool {
 
 /// The log lines of `work` from level info up.
 fn logged(work: impl FnOnce()) -> Vec<String> {
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-    impl Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().expect("no panic").write(bytes)
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
     let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    tracing::subscriber::with_default(subscriber, work);
-    let text = String::from_utf8(log.0.lock().expect("no panic").clone()).expect("UTF-8");
-    text.lines().map(str::to_owned).collect()
+    let _listening = log.listen();
+    work();
+    log.lines()
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::served::{START_MS, World, id};
+use super::served::{Host, START_MS, World, id};
 
 const AGE_MS: u64 = 1_000;
 
@@ -134,4 +134,64 @@ fn a_history_that_has_aged_as_a_whole_is_expired() {
     host.history("c", 0, 10).error("expired");
     host.state_at("c", 1).error("expired");
     host.history("unknown", 0, 10).error("not_found");
+}
+
+/// A host in which `c` is live at version 2, and another one that has gone on to version 3, left a
+/// snapshot of it and gone.
+fn left_behind() -> (World, Host) {
+    let world = world_with_snapshot();
+    let behind = world.host();
+    assert_eq!(behind.state("c").ok(2).count(), 3);
+    let ahead = world.host();
+    ahead.send("c", "add", 4).ok(3);
+    ahead.stop();
+    assert_eq!(world.snapshots.of(&id("c")).map(|snapshot| snapshot.version), Some(3));
+    (world, behind)
+}
+
+#[test]
+fn a_live_aggregate_whose_events_have_aged_goes_on_from_the_newer_snapshot_of_another_host() {
+    let (world, behind) = left_behind();
+    age(&world, 3);
+    assert_eq!(behind.state("c").ok(3).count(), 7);
+    behind.send("c", "add", 1).ok(4);
+    let appended = world.events.appends().pop().expect("an append");
+    assert_eq!((appended.expected_sequence, appended.first_version), (0, 4));
+}
+
+#[test]
+fn one_that_has_outlived_its_events_before_learns_as_well_that_another_host_has_gone_further() {
+    let world = world_with_snapshot();
+    let behind = world.host();
+    age(&world, 2);
+    assert_eq!(behind.state("c").ok(2).count(), 3);
+    let ahead = world.host();
+    ahead.send("c", "add", 4).ok(3);
+    ahead.stop();
+    world.set_clock(START_MS + 2 * AGE_MS);
+    world.events.remove_through(3);
+    assert_eq!(behind.state("c").ok(3).count(), 7);
+}
+
+#[test]
+fn a_live_aggregate_whose_tail_has_aged_in_part_goes_on_from_the_newer_snapshot() {
+    let (world, behind) = left_behind();
+    world.set_clock(START_MS + AGE_MS);
+    let ahead = world.host();
+    ahead.send("c", "add", 8).ok(4);
+    age(&world, 3);
+    let replays = behind.metrics.replays.get();
+    assert_eq!(behind.state("c").ok(4).count(), 15);
+    behind.send("c", "add", 1).ok(5);
+    assert_eq!(behind.metrics.replays.get(), replays);
+}
+
+#[test]
+fn a_command_that_meets_a_tail_that_has_aged_in_part_is_decided_on_all_of_it() {
+    let (world, behind) = left_behind();
+    world.set_clock(START_MS + AGE_MS);
+    world.host().send("c", "add", 8).ok(4);
+    age(&world, 3);
+    behind.send("c", "remove", 15).ok(5);
+    assert_eq!(behind.state("c").ok(5).count(), 0);
 }

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use super::served::{Host, START_MS, World, id};
+use crate::domain::Generation;
 use crate::testing::counter::Counter;
+use crate::testing::log::Log;
 
 const AGE_MS: u64 = 10_000;
 const MARGIN: Duration = Duration::from_secs(2);
@@ -194,4 +196,60 @@ async fn where_everything_is_kept_nothing_is_done() {
     world.set_clock(u64::MAX);
     world.retention(&host, MARGIN).round().await;
     assert_eq!(host.metrics.snapshots.get(), 0);
+}
+
+#[tokio::test]
+async fn a_newer_snapshot_that_own_code_does_not_read_is_replaced_at_its_version() {
+    let world = world();
+    let host = world.host();
+    host.send("a", "add", 1).ok(1);
+    // Of the two events only the first one is due, which the live aggregate of this host has.
+    world.set_clock(START_MS + 1_000);
+    let ahead = world.host_with(Counter::of_code("counter 2", 1), |_| {});
+    ahead.send("a", "add", 2).ok(2);
+    ahead.stop();
+    let newer = world.snapshots.of(&id("a")).expect("a snapshot");
+    assert_eq!((newer.version, newer.code), (2, Counter::of_code("counter 2", 1).digest().0));
+    let mut retention = world.retention(&host, MARGIN);
+
+    world.set_clock(DUE_MS);
+    retention.round().await;
+
+    let saved = world.snapshots.of(&id("a")).expect("a snapshot");
+    assert_eq!((saved.version, saved.code), (2, Counter::new().digest().0));
+    assert_eq!(host.metrics.expiring_uncovered.get(), 0);
+    world.set_clock(START_MS + 1_000 + AGE_MS);
+    world.events.remove_through(2);
+    assert_eq!(world.host().state("a").ok(2).count(), 3);
+}
+
+#[tokio::test]
+async fn what_left_before_it_was_looked_at_is_told() {
+    let world = world();
+    let host = world.host();
+    host.send("a", "add", 1).ok(1);
+    world.set_clock(DUE_MS);
+    let mut retention = world.retention(&host, MARGIN);
+    retention.round().await;
+    for counter in ["b", "c", "d"] {
+        host.send(counter, "add", 1).ok(1);
+    }
+    let log = Log::default();
+    let _listening = log.listen();
+
+    // What a walk has seen may leave, and says nothing.
+    world.set_clock(START_MS + AGE_MS);
+    world.events.remove_through(1);
+    retention.round().await;
+    assert_eq!(log.lines_with("messages left the stream before"), [""; 0]);
+
+    world.events.remove_through(3);
+    retention.round().await;
+    let told = log.lines_with("messages left the stream before");
+    assert_eq!(told.len(), 1, "{told:?}");
+    for word in ["ERROR", "domain=counter", "from=2", "through=3", "SNAPSHOT_BEFORE_EXPIRY", "agent-service state"] {
+        assert!(told[0].contains(word), "no {word} in {}", told[0]);
+    }
+    retention.round().await;
+    assert_eq!(log.lines_with("messages left the stream before").len(), 1, "once is enough");
 }
