@@ -104,7 +104,7 @@ impl Plan {
         let own_disk = faults.contains(&Kind::DiskFull);
         let site = Site::set_up(ground, own_disk, self.brief, self.sabotage.as_deref()).await;
         let mut site = site.context("it cannot be set up")?;
-        let clients = Clients::connect(&site.servers().urls(), &mut dice).await?;
+        let clients = Clients::connect(&site.servers().urls()?, &mut dice).await?;
 
         let done = Cell::new(false);
         let breaking = async {
@@ -117,7 +117,7 @@ impl Plan {
 
         let mut sent = clients.sent();
         let mut violations = site.reported();
-        violations.extend(durable::left(site.nats()).await);
+        violations.extend(durable::left(site.nats(), own_disk).await);
         let mut log = logged::all(site.nats()).await?;
         violations.extend(checker::refused_but_stored(&sent, &log));
         violations.extend(checker::durable::check(&sent, &log));

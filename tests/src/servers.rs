@@ -1,9 +1,10 @@
 //! The servers that hosts stand on: one, or a cluster of three whose routes can be cut. It must not
 //! know who stands on them.
 
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use async_nats::ConnectOptions;
 use serde_json::{Value, json};
 use xtask::nats_server::{NatsServer, free_port};
@@ -24,7 +25,7 @@ const NOWHERE: &str = "127.0.0.1:1";
 pub struct Servers {
     /// The first server, and a client of all.
     pub nats: Nats,
-    peers: Vec<NatsServer>,
+    peers: Vec<Mutex<NatsServer>>,
     routes: Vec<Route>,
 }
 
@@ -65,28 +66,26 @@ impl Servers {
         let urls: Vec<String> =
             [&first].into_iter().chain(&peers).map(|server| server.client_url().to_owned()).collect();
         let nats = Nats::connect_among(first, ConnectOptions::new(), &urls).await?;
-        let servers = Self { nats, peers, routes };
+        let servers = Self { nats, peers: peers.into_iter().map(Mutex::new).collect(), routes };
         servers.can_keep_replicas().await?;
         Ok(servers)
     }
 
-    /// The ports of these.
-    pub fn ports(&self) -> Result<Vec<u16>> {
-        let first = self.nats.server()?.port();
-        Ok([first].into_iter().chain(self.peers.iter().map(NatsServer::port)).collect())
+    /// Where clients connect.
+    pub fn urls(&self) -> Result<Vec<String>> {
+        self.each(|server| server.client_url().to_owned())
     }
 
-    /// Where clients connect.
-    pub fn urls(&self) -> Vec<String> {
-        let peers = self.peers.iter().map(|server| server.client_url().to_owned());
-        [self.nats.url()].into_iter().chain(peers).collect()
+    /// The ports of these.
+    pub fn ports(&self) -> Result<Vec<u16>> {
+        self.each(NatsServer::port)
     }
 
     /// Does something to one of them.
-    pub fn server<T>(&mut self, number: usize, act: impl FnOnce(&mut NatsServer) -> Result<T>) -> Result<T> {
+    pub fn server<T>(&self, number: usize, act: impl FnOnce(&mut NatsServer) -> Result<T>) -> Result<T> {
         match number.checked_sub(1) {
             None => act(&mut *self.nats.server()?),
-            Some(peer) => act(self.peers.get_mut(peer).context("there is no such server")?),
+            Some(peer) => act(&mut *locked(self.peers.get(peer).context("there is no such server")?)?),
         }
     }
 
@@ -121,8 +120,13 @@ impl Servers {
 
     /// What they have logged.
     pub fn logs(&self) -> Result<Vec<String>> {
-        let first = self.nats.server()?.log();
-        Ok([first].into_iter().chain(self.peers.iter().map(NatsServer::log)).collect())
+        self.each(NatsServer::log)
+    }
+
+    fn each<T>(&self, look: impl Fn(&NatsServer) -> T) -> Result<Vec<T>> {
+        let first = look(&*self.nats.server()?);
+        let peers = self.peers.iter().map(|peer| Ok(look(&*locked(peer)?)));
+        [Ok(first)].into_iter().chain(peers).collect()
     }
 
     async fn can_keep_replicas(&self) -> Result<()> {
@@ -132,4 +136,8 @@ impl Servers {
         })
         .await
     }
+}
+
+fn locked(server: &Mutex<NatsServer>) -> Result<MutexGuard<'_, NatsServer>> {
+    server.lock().map_err(|_| anyhow!("a test has panicked"))
 }

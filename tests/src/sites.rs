@@ -1,5 +1,6 @@
 //! A hub and sites with leaf nodes, from the configurations that the repository ships: only ports,
-//! directories and names are fitted. It must not know what crosses the link.
+//! directories and names are fitted, and the hub advertises no other way to it. It must not know what
+//! crosses the link.
 
 use std::path::Path;
 use std::time::Duration;

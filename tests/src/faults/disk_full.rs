@@ -12,11 +12,11 @@ use crate::eventually::eventually;
 const REFUSED: &str = "no space left on device";
 
 pub(super) async fn strike(site: &mut Site, dice: &mut Dice) -> Result<()> {
-    let refused = |site: &mut Site| site.server(0, |server| Ok(server.log().matches(REFUSED).count()));
-    let before = refused(site)?;
+    let refused = || site.server(0, |server| Ok(server.log().matches(REFUSED).count()));
+    let before = refused()?;
     site.disk()?.fill()?;
     eventually("something finds no room", async || {
-        ensure!(refused(site)? > before, "the server stores all it gets");
+        ensure!(refused()? > before, "the server stores all it gets");
         Ok(())
     })
     .await?;

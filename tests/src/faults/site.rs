@@ -146,7 +146,7 @@ impl Site {
     }
 
     /// Does something to a server.
-    pub fn server<T>(&mut self, number: usize, act: impl FnOnce(&mut NatsServer) -> Result<T>) -> Result<T> {
+    pub fn server<T>(&self, number: usize, act: impl FnOnce(&mut NatsServer) -> Result<T>) -> Result<T> {
         self.footing.servers.server(number, act)
     }
 
