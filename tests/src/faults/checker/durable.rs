@@ -29,10 +29,12 @@ pub fn check(sent: &[Sent], log: &[Logged]) -> Vec<Violation> {
         let before = last.insert((sent.domain, &sent.aggregate), (event.version, sent));
         if let Some((version, before)) = before.filter(|(version, _)| *version > event.version) {
             let what = format!(
-                "{} was accepted before {} and has version {version}, not below {}",
+                "{} was accepted before {} and has version {version}, not below {}; answers {:?} and {:?}",
                 named(before),
                 named(sent),
-                event.version
+                event.version,
+                before.answers,
+                sent.answers
             );
             violations.push(Violation { rule: Rule::AcceptedInOrder, what });
         }
