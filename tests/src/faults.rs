@@ -12,10 +12,12 @@ pub mod checker;
 pub mod clients;
 pub mod counts;
 pub mod dice;
+pub mod disk;
+pub mod durable;
 pub mod fold;
+pub mod ground;
 pub mod kind;
 pub mod logged;
-pub mod proxy;
 pub mod resolve;
 pub mod shifted_clock;
 pub mod site;
@@ -28,16 +30,20 @@ mod follower_lost;
 mod host_killed;
 mod host_paused;
 mod leader_lost;
+mod limit_reached;
+mod link_cut;
 mod packets_delayed;
 mod plugins_swapped;
+mod server_isolated;
 mod server_killed;
 
 use checker::Violation;
 use clients::Clients;
 use counts::Counts;
 use dice::Dice;
+use ground::Ground;
 use kind::Kind;
-use site::{Ground, Site};
+use site::Site;
 
 /// Faults of one run.
 const FAULTS: u64 = 3;
@@ -51,6 +57,8 @@ pub struct Plan {
     pub seed: u64,
     /// The faults, where the seed is not to choose.
     pub faults: Option<Vec<Kind>>,
+    /// Whether a fault that lasts for a minute is made shorter.
+    pub brief: bool,
     /// A promise that the host is to break; its binary must be one that can.
     pub sabotage: Option<String>,
     /// Where logs go if something was violated, or a host ended by itself.
@@ -71,7 +79,7 @@ pub struct Findings {
 impl Plan {
     /// The seed alone decides.
     pub fn of(seed: u64) -> Self {
-        Self { seed, faults: None, sabotage: None, logs: None }
+        Self { seed, faults: None, brief: false, sabotage: None, logs: None }
     }
 
     /// Chosen faults instead of drawn ones.
@@ -81,14 +89,22 @@ impl Plan {
         self
     }
 
+    /// What would last for a minute is made shorter.
+    #[must_use]
+    pub fn briefly(self) -> Self {
+        Self { brief: true, ..self }
+    }
+
     /// Runs it: set up, break, settle, ask again, judge.
     pub async fn run(&self) -> Result<Findings> {
         let mut dice = Dice::of(self.seed);
         let (ground, faults) = self.drawn(&mut dice);
         let names: Vec<&str> = faults.iter().map(|kind| kind.name()).collect();
         let story = format!("{}: {}", ground.name(), names.join(", "));
-        let mut site = Site::set_up(ground, self.sabotage.as_deref()).await.context("it cannot be set up")?;
-        let clients = Clients::connect(&site.urls(), &mut dice).await?;
+        let own_disk = faults.contains(&Kind::DiskFull);
+        let site = Site::set_up(ground, own_disk, self.brief, self.sabotage.as_deref()).await;
+        let mut site = site.context("it cannot be set up")?;
+        let clients = Clients::connect(&site.servers().urls()?, &mut dice).await?;
 
         let done = Cell::new(false);
         let breaking = async {
@@ -100,16 +116,21 @@ impl Plan {
         struck.with_context(|| format!("seed {}: {story}", self.seed))?;
 
         let mut sent = clients.sent();
-        let before = logged::all(&site.nats).await?;
-        let mut violations = checker::refused_but_stored(&sent, &before);
-        violations.extend(checker::check(&sent, &before));
-        let mut log = before;
+        let mut violations = site.reported();
+        violations.extend(durable::left(site.nats(), own_disk).await);
+        let mut log = logged::all(site.nats()).await?;
+        violations.extend(checker::refused_but_stored(&sent, &log));
+        violations.extend(checker::durable::check(&sent, &log));
+        violations.extend(checker::check(&sent, &log));
         // Once it is red, what comes after tells nothing more, and a broken log answers slowly.
         if violations.is_empty() {
-            resolve::ask_again(&site.nats, &mut sent, &log).await;
-            log = logged::all(&site.nats).await?;
+            resolve::ask_again(site.nats(), &mut sent, &log).await;
+            log = logged::all(site.nats()).await?;
             violations.extend(checker::check(&sent, &log));
-            violations.extend(checker::states(&log, &fold::served(&site.nats, &log).await));
+            violations.extend(checker::states(&log, &fold::served(site.nats(), &log).await));
+            if let Ok(hub) = site.hub() {
+                violations.extend(checker::gathered::check(&log, &logged::gathered(&hub.hub.nats, &log).await?));
+            }
         }
 
         let counts = Counts::of(&sent, &log, &faults, violations.len(), site.ended());
@@ -122,13 +143,24 @@ impl Plan {
 
     fn drawn(&self, dice: &mut Dice) -> (Ground, Vec<Kind>) {
         if let Some(faults) = &self.faults {
-            let clustered = faults.iter().any(|kind| !kind.strikes(Ground::Single));
-            return (if clustered { Ground::Cluster } else { Ground::Single }, faults.clone());
+            let fits = |ground: &Ground| faults.iter().all(|kind| kind.strikes(*ground));
+            return (Ground::ALL.into_iter().find(fits).unwrap_or(Ground::Single), faults.clone());
         }
-        // Two of three on one server, where more faults are possible.
-        let ground = if dice.below(3) == 0 { Ground::Cluster } else { Ground::Single };
-        let possible: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| kind.strikes(ground)).collect();
-        (ground, (0..FAULTS).map(|_| *dice.one_of(&possible)).collect())
+        // Half of the runs on one server, where more faults are possible.
+        let ground = match dice.below(6) {
+            0..=2 => Ground::Single,
+            3 | 4 => Ground::Cluster,
+            _ => Ground::LeafAndHub,
+        };
+        let possible: Vec<Kind> =
+            Kind::ALL.into_iter().filter(|kind| *kind != Kind::LinkCut && kind.strikes(ground)).collect();
+        let mut faults: Vec<Kind> = (0..FAULTS).map(|_| *dice.one_of(&possible)).collect();
+        if ground == Ground::LeafAndHub {
+            // Once in each such run: it lasts long, and is what the ground is for.
+            let place = usize::try_from(dice.below(FAULTS)).unwrap_or_default();
+            faults[place] = Kind::LinkCut;
+        }
+        (ground, faults)
     }
 }
 

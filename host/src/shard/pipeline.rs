@@ -98,13 +98,29 @@ impl Pipeline {
 
     async fn command(&self, live: &mut Option<Live>, command: &Command) -> Result<Outcome, Failure> {
         let (mut aggregate, confirmed) = self.ready(live.take(), &command.id).await?;
-        let outcome = self.settle(&mut aggregate, confirmed, command).await;
+        let mut appended = false;
+        let mut outcome = self.settle(&mut aggregate, confirmed, command, &mut appended).await;
+        // While a cluster's leader changes, the old one may refuse what the new one stores: that nothing is
+        // stored is known only to who could read the log after a refusal.
+        if let Err(failure) = &mut outcome
+            && failure.code == Code::Unavailable
+            && appended
+        {
+            failure.code = Code::Timeout;
+        }
         *live = keep(aggregate);
         outcome
     }
 
     /// Decides until there is an answer that holds: stored, or confirmed by the log's leader.
-    async fn settle(&self, aggregate: &mut Live, mut confirmed: bool, command: &Command) -> Result<Outcome, Failure> {
+    /// `appended` tells whether JetStream was asked to store something and said that it had something newer.
+    async fn settle(
+        &self,
+        aggregate: &mut Live,
+        mut confirmed: bool,
+        command: &Command,
+        appended: &mut bool,
+    ) -> Result<Outcome, Failure> {
         let id = &command.id;
         for _ in 0..ATTEMPTS_MAX {
             if let Some(earlier) = aggregate.commands.find(&command.command_id)
@@ -125,11 +141,13 @@ impl Pipeline {
                 Verdict::Record(events) => match self.record_tried(aggregate, command, time, events).await {
                     Ok(outcome) => return Ok(outcome),
                     Err(AppendError::Conflict) => {
+                        *appended = true;
                         self.metrics.conflicts.add(1);
                         self.catch_up(id, aggregate).await?;
                         confirmed = true;
                     }
                     Err(AppendError::AlreadyStored) => {
+                        *appended = true;
                         self.catch_up(id, aggregate).await?;
                         confirmed = true;
                         if aggregate.commands.find(&command.command_id).is_none() {

@@ -9,6 +9,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use futures::StreamExt;
 use tests::faults::counts::Counts;
+use tests::faults::disk::Disk;
+use tests::faults::kind::Kind;
 use tests::faults::{Findings, Plan};
 
 /// Violations of one run that are shown; the first are what tells.
@@ -18,6 +20,8 @@ struct Arguments {
     first: u64,
     seeds: u64,
     side_by_side: usize,
+    faults: Option<Vec<Kind>>,
+    brief: bool,
     sabotage: Option<String>,
     logs: Option<PathBuf>,
 }
@@ -25,12 +29,20 @@ struct Arguments {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<ExitCode> {
     let arguments = Arguments::read(std::env::args().skip(1))?;
+    if !Disk::may_be_mounted() {
+        writeln!(
+            std::io::stdout(),
+            "left out: `{}`, since no file system may be mounted here; as root or under `unshare -rm` it may",
+            Kind::DiskFull.name()
+        )?;
+    }
     let last = arguments.first + arguments.seeds;
     let runs = futures::stream::iter(arguments.first..last).map(|seed| {
+        let (faults, brief) = (arguments.faults.clone(), arguments.brief);
         let (sabotage, logs) = (arguments.sabotage.clone(), arguments.logs.clone());
         async move {
             let begun = Instant::now();
-            let outcome = Plan { sabotage, logs, ..Plan::of(seed) }.run().await;
+            let outcome = Plan { seed, faults, brief, sabotage, logs }.run().await;
             (seed, outcome, begun.elapsed())
         }
     });
@@ -70,7 +82,8 @@ async fn main() -> Result<ExitCode> {
 
 impl Arguments {
     fn read(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
-        let mut read = Self { first: 1, seeds: 20, side_by_side: 2, sabotage: None, logs: None };
+        let mut read =
+            Self { first: 1, seeds: 20, side_by_side: 2, faults: None, brief: false, sabotage: None, logs: None };
         while let Some(name) = arguments.next() {
             let mut value = || arguments.next().with_context(|| format!("`{name}` needs a value"));
             match name.as_str() {
@@ -78,15 +91,25 @@ impl Arguments {
                 "--first" => read.first = value()?.parse().context("--first is a number")?,
                 "--seeds" => read.seeds = value()?.parse().context("--seeds is a number")?,
                 "--side-by-side" => read.side_by_side = value()?.parse().context("--side-by-side is a number")?,
+                "--faults" => read.faults = Some(value()?.split(',').map(kind).collect::<Result<_>>()?),
+                "--brief" => read.brief = true,
                 "--sabotage" => read.sabotage = Some(value()?),
                 "--logs" => read.logs = Some(value()?.into()),
                 _ => bail!(
                     "unknown argument `{name}`; there are --seeds N, --first S, --seed S, --side-by-side N, \
-                     --sabotage expected-sequence|reply-before-ack, --logs DIR"
+                     --faults NAME,NAME,…, --brief, --sabotage expected-sequence|reply-before-ack, --logs DIR"
                 ),
             }
         }
         ensure!(read.side_by_side > 0 && read.seeds > 0, "nothing would be run");
         Ok(read)
     }
+}
+
+fn kind(name: &str) -> Result<Kind> {
+    let known = Kind::ALL.into_iter().find(|kind| kind.name() == name);
+    known.with_context(|| {
+        let names: Vec<&str> = Kind::ALL.into_iter().map(Kind::name).collect();
+        format!("there is no fault `{name}`, only {}", names.join(", "))
+    })
 }

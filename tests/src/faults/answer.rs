@@ -46,6 +46,18 @@ pub enum Answer {
     Malformed(String),
 }
 
+/// How a command goes to a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// As a request.
+    Request,
+    /// Through the durable lane; with its place in the inbox, where that was acknowledged.
+    Durable {
+        /// The place.
+        accepted: Option<u64>,
+    },
+}
+
 /// One command.
 #[derive(Clone, Debug)]
 pub struct Sent {
@@ -57,10 +69,22 @@ pub struct Sent {
     pub command_id: String,
     /// What was sent.
     pub message: Message,
+    /// How it went at first; again it is asked for without the durable lane.
+    pub way: Way,
     /// The answers while things broke, one per attempt.
     pub answers: Vec<Answer>,
     /// The answer afterwards, where it was asked for again.
     pub again: Option<Answer>,
+}
+
+impl Sent {
+    /// Its place in the inbox, where JetStream has accepted it.
+    pub fn accepted(&self) -> Option<u64> {
+        match self.way {
+            Way::Request => None,
+            Way::Durable { accepted } => accepted,
+        }
+    }
 }
 
 impl Answer {
@@ -69,7 +93,8 @@ impl Answer {
         matches!(self, Self::Unknown | Self::Refused { retryable: true, .. })
     }
 
-    fn of(reply: Reply) -> Self {
+    /// What a reply says.
+    pub(super) fn of(reply: Reply) -> Self {
         Self::read(reply).unwrap_or_else(|error| Self::Malformed(format!("{error:#}")))
     }
 

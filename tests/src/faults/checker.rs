@@ -33,6 +33,14 @@ pub enum Rule {
     Resolved,
     /// Answers have the contract's shape.
     WellFormed,
+    /// What the durable lane has accepted is executed, and nothing of it is left or parked.
+    AcceptedIsExecuted,
+    /// Commands of one aggregate take effect in the order in which the durable lane has accepted them.
+    AcceptedInOrder,
+    /// A site serves while its link to the hub is cut.
+    ServesAlone,
+    /// The hub has every event of a site once, in order, with its origin.
+    Gathered,
 }
 
 /// A rule that did not hold, and where.
@@ -50,10 +58,12 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Before anything is sent again: what was refused at every attempt stands nowhere.
+/// Before anything is sent again: what was refused at every attempt stands nowhere. What the durable lane has
+/// accepted is decided anew where its host dies between the outcome and the acknowledgement.
 pub fn refused_but_stored(sent: &[Sent], log: &[Logged]) -> Vec<Violation> {
     let effects = by_command(log);
-    let refused = sent.iter().filter(|sent| sent.answers.iter().all(|answer| matches!(answer, Answer::Refused { .. })));
+    let once = sent.iter().filter(|sent| sent.accepted().is_none());
+    let refused = once.filter(|sent| sent.answers.iter().all(|answer| matches!(answer, Answer::Refused { .. })));
     let stored = refused.filter_map(|sent| Some((sent, effects.get(&key(sent))?)));
     let violation = |(sent, events): (&Sent, &Vec<&Logged>)| Violation {
         rule: Rule::RefusedIsNotStored,
@@ -204,5 +214,7 @@ fn places(events: &[&Logged]) -> String {
     if events.is_empty() { "no place".to_owned() } else { events.iter().map(one).collect::<Vec<_>>().join(", ") }
 }
 
+pub mod durable;
+pub mod gathered;
 #[cfg(test)]
 mod tests;

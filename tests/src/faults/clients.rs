@@ -13,8 +13,9 @@ use serde_json::json;
 use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
-use super::answer::{Answer, PATIENCE, Sent, ask};
+use super::answer::{Answer, PATIENCE, Sent, Way, ask};
 use super::dice::Dice;
+use super::durable;
 use crate::agent::Agent;
 use crate::counter::Counter;
 use crate::message::Message;
@@ -33,6 +34,13 @@ const PERIOD: Duration = Duration::from_millis(60);
 const PATIENCE_MS: RangeInclusive<u64> = 300..=4_000;
 /// Settings of an agent that are written again and again.
 const KEYS: u64 = 8;
+/// One of so many times a writer sends through the durable lane.
+const DURABLE_SHARE: u64 = 8;
+/// Commands that it then sends at once, to one aggregate.
+const DURABLE_BURST: u64 = 4;
+
+/// A command before it is sent: domain, aggregate, message.
+type Unsent = (&'static str, String, Message);
 
 /// The writers and what they have sent.
 pub struct Clients {
@@ -77,24 +85,33 @@ impl Clients {
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !done.get() {
             pace.tick().await;
-            let (domain, id, message) = self.next(writer);
-            self.send(writer, domain, &id, message).await;
+            let place = self.place(writer);
+            if self.dice.borrow_mut()[writer].below(DURABLE_SHARE) == 0 {
+                self.send_durably(writer, place).await;
+            } else {
+                let (domain, id, message) = self.command(writer, place);
+                self.send(writer, domain, &id, message).await;
+            }
         }
     }
 
     /// Half of the writers' commands go to one and the same aggregate for a while.
-    fn next(&self, writer: usize) -> (&'static str, String, Message) {
+    fn place(&self, writer: usize) -> usize {
         let dice = &mut self.dice.borrow_mut()[writer];
         let hot = self.sent.borrow().len() / 64 % (2 * AGGREGATES);
         let anyone = usize::try_from(dice.below(2 * AGGREGATES as u64)).unwrap_or_default();
-        let place = if dice.below(2) == 0 { hot } else { anyone };
+        if dice.below(2) == 0 { hot } else { anyone }
+    }
+
+    fn command(&self, writer: usize, place: usize) -> Unsent {
+        let dice = &mut self.dice.borrow_mut()[writer];
         match place.checked_sub(AGGREGATES) {
             None => self.to_agent(&self.agents[place], dice),
             Some(place) => self.to_counter(&self.counters[place], dice),
         }
     }
 
-    fn to_agent(&self, agent: &Agent, dice: &mut Dice) -> (&'static str, String, Message) {
+    fn to_agent(&self, agent: &Agent, dice: &mut Dice) -> Unsent {
         let set = |dice: &mut Dice| agent.set(&format!("key-{}", dice.below(KEYS)), Uuid::now_v7().to_string());
         let message = match dice.below(20) {
             0..=2 => agent.activate(),
@@ -110,7 +127,7 @@ impl Clients {
         ("agent", agent.id.clone(), message)
     }
 
-    fn to_counter(&self, counter: &Counter, dice: &mut Dice) -> (&'static str, String, Message) {
+    fn to_counter(&self, counter: &Counter, dice: &mut Dice) -> Unsent {
         let by = 1 + dice.below(9);
         let message = match dice.below(20) {
             0 => counter.reset(),
@@ -140,10 +157,42 @@ impl Clients {
         if answers[0] == Answer::Unknown && repeats {
             answers.push(ask(client, &message, PATIENCE).await);
         }
-        if let Some(Answer::Ok { version, .. }) = answers.last() {
-            self.versions.borrow_mut().insert(id.to_owned(), *version);
+        self.note(Sent {
+            domain,
+            aggregate: id.to_owned(),
+            command_id,
+            message,
+            way: Way::Request,
+            answers,
+            again: None,
+        });
+    }
+
+    /// Sends some commands at once through the durable lane.
+    async fn send_durably(&self, writer: usize, place: usize) {
+        let (patience, count) = {
+            let dice = &mut self.dice.borrow_mut()[writer];
+            (dice.time(PATIENCE_MS), 1 + dice.below(DURABLE_BURST))
+        };
+        let mut unsent = Vec::new();
+        for _ in 0..count {
+            let (domain, aggregate, message) = self.command(writer, place);
+            let command_id = Uuid::now_v7().to_string();
+            let message = message.msg_id(&command_id);
+            unsent.push((domain, aggregate, command_id, message));
         }
-        let sent = Sent { domain, aggregate: id.to_owned(), command_id, message, answers, again: None };
+        let messages: Vec<Message> = unsent.iter().map(|(.., message)| message.clone()).collect();
+        let submitted = durable::submit(&self.connections[writer % CLIENTS], &messages, patience).await;
+        for ((domain, aggregate, command_id, message), submitted) in unsent.into_iter().zip(submitted) {
+            let (way, answers) = (Way::Durable { accepted: submitted.accepted }, vec![submitted.answer]);
+            self.note(Sent { domain, aggregate, command_id, message, way, answers, again: None });
+        }
+    }
+
+    fn note(&self, sent: Sent) {
+        if let Some(Answer::Ok { version, .. }) = sent.answers.last() {
+            self.versions.borrow_mut().insert(sent.aggregate.clone(), *version);
+        }
         self.sent.borrow_mut().push(sent);
     }
 }

@@ -3,13 +3,13 @@
 use anyhow::Result;
 
 use super::dice::Dice;
-use super::proxy::Line;
 use super::site::Site;
+use crate::proxy::Line;
 
 pub(super) async fn strike(site: &mut Site, dice: &mut Dice) -> Result<()> {
-    let line = site.any_line(dice)?;
-    line.set(Line::Cut);
+    let seat = site.any_seat(dice);
+    seat.set_lines(Line::Cut);
     dice.dwell(50..=2_000).await;
-    line.set(Line::Open);
+    seat.set_lines(Line::Open);
     Ok(())
 }

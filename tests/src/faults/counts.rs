@@ -14,6 +14,8 @@ pub struct Counts {
     pub runs: usize,
     /// Commands, each with an id of its own.
     pub commands: usize,
+    /// Those of them that the durable lane has accepted.
+    pub accepted: usize,
     /// Attempts without an outcome.
     pub unknown: usize,
     /// Commands without an outcome that got one when sent again.
@@ -36,6 +38,7 @@ impl Counts {
         let mut counts =
             Self { runs: 1, commands: sent.len(), events: log.len(), ended, violations, ..Self::default() };
         for sent in sent {
+            counts.accepted += usize::from(sent.accepted().is_some());
             counts.unknown += sent.answers.iter().filter(|answer| **answer == Answer::Unknown).count();
             let answer = sent.answers.iter().find(|answer| **answer != Answer::Unknown);
             let was_open = sent.answers.last().is_some_and(|answer| *answer == Answer::Unknown);
@@ -58,6 +61,7 @@ impl Counts {
     pub fn add(&mut self, other: &Self) {
         self.runs += other.runs;
         self.commands += other.commands;
+        self.accepted += other.accepted;
         self.unknown += other.unknown;
         self.resolved += other.resolved;
         self.events += other.events;
@@ -86,6 +90,7 @@ impl fmt::Display for Counts {
         for (answer, count) in &self.by_answer {
             line(&format!("  {answer}"), *count)?;
         }
+        line("accepted by the durable lane", self.accepted)?;
         line("attempts of unknown outcome", self.unknown)?;
         line("commands resolved afterwards", self.resolved)?;
         line("events stored", self.events)?;

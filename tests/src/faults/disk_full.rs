@@ -1,30 +1,31 @@
-//! JetStream has no room left: another stream of the same server fills what it may use, and is deleted
-//! later. It must not touch the streams of the service.
+//! The file system under the only server is full (ENOSPC), and has room again. nats-server 2.15 stores
+//! nothing more in a stream of which a write has failed, so it is started anew, as an operator does.
+//! It must not touch the streams.
 
-use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use anyhow::{Result, ensure};
 
 use super::dice::Dice;
-use super::site::{FILE_BYTES_MAX, Site};
+use super::site::Site;
+use crate::eventually::eventually;
 
-const STREAM: &str = "FILLER";
-/// Of one message: below the server's limit of 1 MiB.
-const CHUNK_BYTES: usize = 512 << 10;
+/// What the server logs for each message that has found no room.
+const REFUSED: &str = "no space left on device";
 
 pub(super) async fn strike(site: &mut Site, dice: &mut Dice) -> Result<()> {
-    let nats = &site.nats;
-    nats.create_stream(&json!({"name": STREAM, "subjects": ["filler"], "storage": "file", "discard": "new"})).await?;
-    let jetstream = nats.jetstream();
-    let chunk = bytes::Bytes::from(vec![0; CHUNK_BYTES]);
-    let mut refused = false;
-    for _ in 0..=FILE_BYTES_MAX / CHUNK_BYTES {
-        let sent = jetstream.publish("filler", chunk.clone()).await.context("the filler cannot be sent")?;
-        if sent.await.is_err() {
-            refused = true;
-            break;
-        }
+    let refused = || site.server(0, |server| Ok(server.log().matches(REFUSED).count()));
+    let before = refused()?;
+    site.disk()?.fill()?;
+    eventually("something finds no room", async || {
+        ensure!(refused()? > before, "the server stores all it gets");
+        Ok(())
+    })
+    .await?;
+    dice.dwell(500..=3_000).await;
+    site.disk()?.empty()?;
+    dice.dwell(0..=1_000).await;
+    // In the order that ends a server well, or as whoever is in a hurry does it.
+    if dice.below(2) == 0 {
+        site.server(0, |server| server.stop())?;
     }
-    ensure!(refused, "JetStream took more than it may");
-    dice.dwell(500..=2_500).await;
-    site.nats.delete_stream(STREAM).await
+    site.server(0, |server| server.restart())
 }

@@ -5,7 +5,8 @@ use anyhow::Result;
 
 use super::dice::Dice;
 use super::leader_lost::lose;
-use super::site::{SERVERS, Site};
+use super::site::Site;
+use crate::servers::SERVERS;
 
 pub(super) async fn strike(site: &mut Site, dice: &mut Dice) -> Result<()> {
     let step = if dice.below(2) == 0 { 1 } else { 2 };

@@ -4,10 +4,12 @@
 use anyhow::Result;
 
 use super::dice::Dice;
-use super::site::{Ground, Site};
+use super::disk::Disk;
+use super::ground::Ground;
+use super::site::Site;
 use super::{
     clock_jumped, connections_cut, connections_stalled, disk_full, follower_lost, host_killed, host_paused,
-    leader_lost, packets_delayed, plugins_swapped, server_killed,
+    leader_lost, limit_reached, link_cut, packets_delayed, plugins_swapped, server_isolated, server_killed,
 };
 
 /// One kind of fault.
@@ -23,13 +25,19 @@ pub enum Kind {
     LeaderLost,
     /// SIGKILL of one that follows.
     FollowerLost,
+    /// A server no longer reaches the others, nor they it.
+    ServerIsolated,
+    /// The link of a leaf node to its hub is cut for a minute.
+    LinkCut,
     /// A host's connections end.
     ConnectionsCut,
     /// A host's connections stay open and nothing passes.
     ConnectionsStalled,
     /// What a host sends and gets comes late.
     PacketsDelayed,
-    /// JetStream has no room left.
+    /// JetStream has stored all that it may.
+    LimitReached,
+    /// The file system under JetStream is full.
     DiskFull,
     /// A host's clock jumps back an hour.
     ClockJumped,
@@ -39,15 +47,18 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::HostKilled,
         Self::HostPaused,
         Self::ServerKilled,
         Self::LeaderLost,
         Self::FollowerLost,
+        Self::ServerIsolated,
+        Self::LinkCut,
         Self::ConnectionsCut,
         Self::ConnectionsStalled,
         Self::PacketsDelayed,
+        Self::LimitReached,
         Self::DiskFull,
         Self::ClockJumped,
         Self::PluginsSwapped,
@@ -61,9 +72,12 @@ impl Kind {
             Self::ServerKilled => "server killed",
             Self::LeaderLost => "leader lost",
             Self::FollowerLost => "follower lost",
+            Self::ServerIsolated => "server isolated",
+            Self::LinkCut => "link cut",
             Self::ConnectionsCut => "connections cut",
             Self::ConnectionsStalled => "connections stalled",
             Self::PacketsDelayed => "packets delayed",
+            Self::LimitReached => "storage limit reached",
             Self::DiskFull => "disk full",
             Self::ClockJumped => "clock jumped",
             Self::PluginsSwapped => "plugins swapped",
@@ -73,14 +87,18 @@ impl Kind {
     /// Whether it can be made there.
     pub fn strikes(self, ground: Ground) -> bool {
         match self {
-            Self::HostKilled | Self::HostPaused | Self::PluginsSwapped => true,
-            Self::ClockJumped => cfg!(target_os = "linux"),
-            Self::LeaderLost | Self::FollowerLost => ground == Ground::Cluster,
-            Self::ServerKilled
+            Self::HostKilled
+            | Self::HostPaused
+            | Self::PluginsSwapped
             | Self::ConnectionsCut
             | Self::ConnectionsStalled
-            | Self::PacketsDelayed
-            | Self::DiskFull => ground == Ground::Single,
+            | Self::PacketsDelayed => true,
+            Self::ClockJumped => cfg!(target_os = "linux"),
+            Self::LeaderLost | Self::FollowerLost | Self::ServerIsolated => ground == Ground::Cluster,
+            Self::LinkCut => ground == Ground::LeafAndHub,
+            Self::ServerKilled => ground != Ground::Cluster,
+            Self::LimitReached => ground == Ground::Single,
+            Self::DiskFull => ground == Ground::Single && Disk::may_be_mounted(),
         }
     }
 
@@ -92,9 +110,12 @@ impl Kind {
             Self::ServerKilled => server_killed::strike(site, dice).await,
             Self::LeaderLost => leader_lost::strike(site, dice).await,
             Self::FollowerLost => follower_lost::strike(site, dice).await,
+            Self::ServerIsolated => server_isolated::strike(site, dice).await,
+            Self::LinkCut => link_cut::strike(site, dice).await,
             Self::ConnectionsCut => connections_cut::strike(site, dice).await,
             Self::ConnectionsStalled => connections_stalled::strike(site, dice).await,
             Self::PacketsDelayed => packets_delayed::strike(site, dice).await,
+            Self::LimitReached => limit_reached::strike(site, dice).await,
             Self::DiskFull => disk_full::strike(site, dice).await,
             Self::ClockJumped => clock_jumped::strike(site, dice).await,
             Self::PluginsSwapped => plugins_swapped::strike(site, dice).await,

@@ -3,14 +3,14 @@
 use anyhow::Result;
 
 use super::dice::Dice;
-use super::proxy::Line;
 use super::site::Site;
+use crate::proxy::Line;
 
 pub(super) async fn strike(site: &mut Site, dice: &mut Dice) -> Result<()> {
     let late = dice.time(5..=250);
-    let line = site.any_line(dice)?;
-    line.set(Line::Late(late));
+    let seat = site.any_seat(dice);
+    seat.set_lines(Line::Late(late));
     dice.dwell(1_000..=3_000).await;
-    line.set(Line::Open);
+    seat.set_lines(Line::Open);
     Ok(())
 }

@@ -21,9 +21,12 @@ const OPEN_MAX: usize = 3;
 /// Sends again; the answers are left in the commands.
 pub async fn ask_again(nats: &Nats, sent: &mut [Sent], log: &[Logged]) {
     let mut newest: HashMap<(&str, &str), u64> = HashMap::new();
+    let mut effects: HashMap<(&str, &str), u64> = HashMap::new();
     for event in log {
         newest.insert((event.domain, &event.aggregate), event.version);
+        effects.insert((event.domain, &event.command_id), event.version);
     }
+    let newest_of = |sent: &Sent| newest.get(&(sent.domain, sent.aggregate.as_str())).copied().unwrap_or_default();
     let mut repeated: HashMap<(&str, String), usize> = HashMap::new();
     let mut open = 0;
     for sent in sent.iter_mut().rev() {
@@ -32,12 +35,16 @@ pub async fn ask_again(nats: &Nats, sent: &mut [Sent], log: &[Logged]) {
             _ => None,
         });
         let again = match known {
-            None => sent.answers.last().is_some_and(Answer::is_open),
+            None => {
+                // What stands further back than is remembered would be decided anew: that it stands tells.
+                let effect = effects.get(&(sent.domain, sent.command_id.as_str()));
+                let forgotten = effect.is_some_and(|version| newest_of(sent).saturating_sub(*version) >= REACH);
+                !forgotten && sent.answers.last().is_some_and(Answer::is_open)
+            }
             Some(version) => {
-                let newest = newest.get(&(sent.domain, sent.aggregate.as_str())).copied().unwrap_or_default();
                 let count = repeated.entry((sent.domain, sent.aggregate.clone())).or_default();
                 *count += 1;
-                *count <= REPEATED && newest.saturating_sub(version) < REACH
+                *count <= REPEATED && newest_of(sent).saturating_sub(version) < REACH
             }
         };
         if again {

@@ -2,8 +2,9 @@
 //! command counts once and in the order of its agent. It must not test what fails for good.
 
 use anyhow::{Result, ensure};
+use tests::servers::CLUSTER_PATIENCE;
 use tests::stored::ensure_history;
-use tests::{Agent, Host, Nats, eventually};
+use tests::{Agent, Host, Nats, Servers, eventually, eventually_within};
 
 const COMMANDS: usize = 300;
 
@@ -19,7 +20,8 @@ async fn deployed(nats: &Nats, count: usize) -> Result<Vec<Agent>> {
 async fn publish(nats: &Nats, agents: &[Agent]) -> Result<()> {
     for number in 0..COMMANDS {
         for agent in agents {
-            nats.accept(agent.set("number", number).durable().msg_id(&format!("{}-{number}", agent.id))).await?;
+            let command = agent.set("number", number).durable().msg_id(&format!("{}-{number}", agent.id));
+            eventually("a command is accepted", async || nats.accept(command.clone()).await).await?;
         }
     }
     Ok(())
@@ -126,4 +128,36 @@ async fn a_server_that_comes_back_goes_on_with_the_lane() -> Result<()> {
 
     nats.inbox_is_empty("AGENT_INBOX").await?;
     ensure_once_and_in_order(&nats, &agents).await
+}
+
+#[tokio::test]
+async fn a_cluster_that_loses_the_leader_of_the_lane_goes_on_with_it() -> Result<()> {
+    let servers = Servers::three().await?;
+    let nats = &servers.nats;
+    let host = Host::builder_for(&servers.urls()?.join(","))?.env("STREAM_REPLICAS", 3).start(nats).await?;
+    let agents = deployed(nats, 2).await?;
+    nats.stream_stands("AGENT_INBOX").await?;
+    nats.accept(Agent::new().deploy().durable()).await?;
+    host.logs(&["executes the durable lane"]).await?;
+    ensure!(nats.stream_config("AGENT_INBOX").await?["num_replicas"] == 3);
+
+    let lose = async {
+        under_way(nats).await?;
+        let leader = servers.leader("AGENT_INBOX").await?;
+        servers.server(leader, |server| server.kill())?;
+        eventually_within(CLUSTER_PATIENCE, "another one leads", async || {
+            ensure!(servers.leader("AGENT_INBOX").await? != leader, "not yet");
+            Ok(())
+        })
+        .await?;
+        servers.server(leader, |server| server.restart())
+    };
+    let (published, lost) = tokio::join!(publish(nats, &agents), lose);
+    published?;
+    lost?;
+
+    eventually_within(CLUSTER_PATIENCE, "the lane is empty", async || nats.inbox_is_empty("AGENT_INBOX").await).await?;
+    ensure_once_and_in_order(nats, &agents).await?;
+    ensure!(nats.stream_messages("AGENT_DEAD").await? == 0);
+    Ok(())
 }

@@ -1,11 +1,12 @@
 //! A host that starts before what it needs is there. It must not test what a wrong setting does.
 
 use anyhow::{Result, ensure};
-use tests::faults::site::{Ground, Site};
+use tests::faults::ground::Ground;
+use tests::faults::site::Site;
 
 #[tokio::test]
 async fn a_host_that_starts_while_jetstream_has_no_leader_waits_for_one() -> Result<()> {
-    let mut site = Site::set_up(Ground::Cluster, None).await?;
+    let mut site = Site::set_up(Ground::Cluster, false, true, None).await?;
     let followers = [1, 2];
     for number in followers {
         site.server(number, |server| server.kill())?;

@@ -1,18 +1,12 @@
 //! Sites that go on without their hub, by the configurations that are shipped: each is a home of its
 //! own, and the hub has it all in the end. It must not test what one server alone can show.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tests::sites::{GATHERED, Hub, Site};
+use tests::sites::{GATHERED, Hub, SOURCING_MAX, Site};
 use tests::stored::{Stored, ensure_history};
 use tests::stream::event_stream;
 use tests::{Agent, Cli, Host, PATIENCE, eventually, eventually_within};
-
-/// How long a stream may take to ask its sources again: nats-server does it after 5 to 120 seconds,
-/// the longer the more often it was in vain.
-const SOURCING_MAX: Duration = Duration::from_secs(150);
 
 /// A host at a site, which serves before the test goes on.
 async fn host(site: &Site) -> Result<Host> {

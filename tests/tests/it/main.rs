@@ -2,6 +2,7 @@
 //! must not know the code under test, `fleet`, `fleet_store` and `verify` excepted.
 
 mod backup;
+mod backup_replicas;
 mod bad_input;
 mod bad_plugins;
 mod bad_wire;

@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::cli::Output;
-use tests::faults::proxy::{Line, Proxy};
+use tests::proxy::{Line, Proxy};
 use tests::{Agent, Cli, Host, Nats};
 
 /// How late everything comes between the command line and its server: each step takes it several

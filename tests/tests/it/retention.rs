@@ -6,44 +6,65 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use tests::stream::event_stream;
-use tests::{Agent, Host, Nats, PATIENCE};
+use tests::{Agent, Host, HostBuilder, Nats, PATIENCE, Servers};
 use uuid::Uuid;
 
 /// A server whose events stay for that long. Half of it is left when a snapshot must cover them.
 async fn keeps_for(age: Duration) -> Result<Nats> {
     let nats = Nats::start().await?;
-    let mut config = event_stream();
-    config["max_age"] = json!(u64::try_from(age.as_nanos())?);
-    config["duplicate_window"] = json!(1_000_000_000_u64);
-    nats.create_stream(&config).await?;
+    keep_for(&nats, age, 1).await?;
     Ok(nats)
 }
 
-#[tokio::test]
-async fn agents_that_a_killed_host_left_without_a_snapshot_outlive_their_events() -> Result<()> {
-    let nats = keeps_for(Duration::from_secs(10)).await?;
-    let mut host = Host::start(&nats).await?;
+/// Makes the stream for it.
+async fn keep_for(nats: &Nats, age: Duration, replicas: usize) -> Result<()> {
+    let mut config = event_stream();
+    config["max_age"] = json!(u64::try_from(age.as_nanos())?);
+    config["duplicate_window"] = json!(1_000_000_000_u64);
+    config["num_replicas"] = json!(replicas);
+    nats.create_stream(&config).await
+}
+
+/// A host leaves agents without a snapshot, nobody touches them while their events age, and they are
+/// as they were.
+async fn agents_outlive_their_events(nats: &Nats, host: &HostBuilder) -> Result<()> {
+    let mut first = host.start(nats).await?;
     let agents: Vec<Agent> = (0..5).map(|_| Agent::new()).collect();
     for agent in &agents {
         nats.ask(agent.deploy()).await?.ok()?;
         nats.ask(agent.set("number", 7)).await?.ok()?;
     }
-    host.kill().await?;
+    first.kill().await?;
     for agent in &agents {
         ensure!(nats.snapshot_messages(&agent.id).await? == 0, "it left a snapshot, so nothing is tested");
     }
 
-    // Nobody touches the agents while their events age.
-    let mut host = Host::start(&nats).await?;
+    let mut second = host.start(nats).await?;
     nats.agent_events_have_aged().await?;
-    host.kill().await?;
+    second.kill().await?;
 
-    let _host = Host::start(&nats).await?;
+    let _third = host.start(nats).await?;
     for agent in &agents {
         let state = nats.ask(agent.state()).await?.ok()?;
         ensure!(state.version()? == 2 && state.state()["configuration"]["settings"]["number"] == 7, "{}", state.body);
         ensure!(nats.ask(agent.activate()).await?.ok()?.version()? == 3);
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn agents_that_a_killed_host_left_without_a_snapshot_outlive_their_events() -> Result<()> {
+    let nats = keeps_for(Duration::from_secs(10)).await?;
+    agents_outlive_their_events(&nats, &Host::builder(&nats)?).await
+}
+
+#[tokio::test]
+async fn agents_outlive_their_events_on_three_servers_too() -> Result<()> {
+    let servers = Servers::three().await?;
+    keep_for(&servers.nats, Duration::from_secs(10), 3).await?;
+    let host = Host::builder_for(&servers.urls()?.join(","))?.env("STREAM_REPLICAS", 3);
+    agents_outlive_their_events(&servers.nats, &host).await?;
+    ensure!(servers.nats.stream_config("KV_AGENT_SNAPSHOTS").await?["num_replicas"] == 3);
     Ok(())
 }
 

@@ -9,6 +9,8 @@ use futures::StreamExt;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::ack;
+
 /// Appends whose time was up, and whose acknowledgement may still come; the oldest are forgotten.
 const OVERDUE_MAX: usize = 4_096;
 
@@ -78,6 +80,11 @@ impl Open {
     fn arrived(&mut self, number: u64, message: Message) -> Option<Message> {
         match self.waiting.remove(&number) {
             Some(Some(waiting)) => {
+                // While a cluster's leader changes, the old one may refuse what the new one then stores.
+                if ack::read(&message.payload).is_err() {
+                    self.waiting.insert(number, None);
+                    self.overdue(number);
+                }
                 // Whoever waited may have gone at this very moment.
                 let _ = waiting.send(message);
                 None
@@ -116,8 +123,23 @@ fn lock(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn one_that_follows_a_refusal_is_no_second_one() {
+        let acks = acks();
+        let mut pending = acks.expect();
+        assert!(lock(&acks.open).arrived(0, with(r#"{"error":{"err_code":10071}}"#)).is_none());
+        assert!(pending.message.try_recv().is_ok(), "whoever waits is told of the refusal");
+        drop(pending);
+        assert!(lock(&acks.open).arrived(0, message()).is_none());
+        assert!(lock(&acks.open).arrived(0, message()).is_some(), "that would be two");
+    }
+
     fn message() -> Message {
-        let (subject, payload) = ("inbox.0".into(), bytes::Bytes::new());
+        with(r#"{"stream":"S","seq":1}"#)
+    }
+
+    fn with(payload: &'static str) -> Message {
+        let (subject, payload) = ("inbox.0".into(), bytes::Bytes::from(payload));
         Message { subject, reply: None, payload, headers: None, status: None, description: None, length: 0 }
     }
 

@@ -303,7 +303,7 @@ impl Inner {
     /// there is this very event.
     async fn recognise(self: &Arc<Self>, new: &NewEvents, sequence: u64) -> AppendError {
         let unknown = |why: String| {
-            AppendError::Unavailable(format!("JetStream takes the event for one it has at sequence {sequence}, {why}"))
+            AppendError::Unknown(format!("JetStream takes the event for one it has at sequence {sequence}, {why}"))
         };
         let inner = Arc::clone(self);
         let message = match self.runtime.spawn(async move { read::at(&inner, sequence).await }).await {

@@ -2,10 +2,10 @@
 //! streams. Passes bytes on as they come and does not look into them.
 
 use std::io::{Read, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::jetstream::Context;
-use async_nats::{Client, Request};
+use async_nats::{Client, Message, Request, RequestError, RequestErrorKind};
 use bytes::Bytes;
 use futures::StreamExt;
 use serde_json::{Value, json};
@@ -18,6 +18,11 @@ const CHUNK_BYTES: usize = 128 << 10;
 const WINDOW_BYTES: usize = 4 << 20;
 /// How long the next piece, or the server's word that it took one, may take.
 const NEXT_MAX: Duration = Duration::from_secs(30);
+/// How long the server that takes a stream may be unknown to ours: in a cluster the two tell one another after
+/// the answer that names where it takes it.
+const KNOWN_WITHIN: Duration = Duration::from_secs(5);
+/// Between two tries until then.
+const KNOWN_PAUSE: Duration = Duration::from_millis(50);
 /// How long the server may take to make a stream of what it has got.
 const RESTORE_MAX: Duration = Duration::from_secs(3_600);
 /// Pages of streams that are looked at, of 256 or so each.
@@ -176,8 +181,7 @@ pub async fn restore_stream(
         let payload = Bytes::copy_from_slice(&piece[..read]);
         // The empty piece is the last, and its answer comes when the stream stands.
         let patience = if read == 0 { RESTORE_MAX } else { NEXT_MAX };
-        let request = Request::new().payload(payload).timeout(Some(patience));
-        let answer = client.send_request(deliver.to_owned(), request).await;
+        let answer = send_piece(client, deliver, &payload, patience).await;
         let answer = answer.map_err(|error| unavailable(stream, &error))?.payload;
         let answer: Value = match answer.is_empty() {
             true => Value::Null,
@@ -195,6 +199,25 @@ pub async fn restore_stream(
         }
         sent += read as u64;
         progress(sent);
+    }
+}
+
+/// Sends a piece to whoever takes it. Where nobody is known who does, nobody has got it.
+async fn send_piece(
+    client: &Client,
+    deliver: &str,
+    piece: &Bytes,
+    patience: Duration,
+) -> Result<Message, RequestError> {
+    let known_until = Instant::now() + KNOWN_WITHIN;
+    loop {
+        let request = Request::new().payload(piece.clone()).timeout(Some(patience));
+        match client.send_request(deliver.to_owned(), request).await {
+            Err(error) if error.kind() == RequestErrorKind::NoResponders && Instant::now() < known_until => {
+                tokio::time::sleep(KNOWN_PAUSE).await;
+            }
+            answer => return answer,
+        }
     }
 }
 

@@ -3,9 +3,9 @@
 
 use serde_json::json;
 
-use super::{Rule, Violation, check, refused_but_stored, states};
+use super::{Rule, Violation, check, durable, gathered, refused_but_stored, states};
 use crate::counter::Counter;
-use crate::faults::answer::{Answer, Sent, Stated};
+use crate::faults::answer::{Answer, Sent, Stated, Way};
 use crate::faults::fold::Served;
 use crate::faults::logged::Logged;
 
@@ -17,6 +17,7 @@ fn event(command_id: &str, version: u64) -> Logged {
         sequence: version + 10,
         version,
         command_id: command_id.into(),
+        source: "/local/COUNTER_EVENTS".into(),
         time: format!("2026-01-01T00:00:{version:02}.000Z"),
         data: json!({"by": 2}),
     }
@@ -37,6 +38,7 @@ fn sent(command_id: &str, answers: &[Answer]) -> Sent {
         aggregate: "one".into(),
         command_id: command_id.into(),
         message: Counter::named("one").increment(2),
+        way: Way::Request,
         answers: answers.to_vec(),
         again: None,
     }
@@ -44,6 +46,15 @@ fn sent(command_id: &str, answers: &[Answer]) -> Sent {
 
 fn resolved(command_id: &str, answers: &[Answer], again: Answer) -> Sent {
     Sent { again: Some(again), ..sent(command_id, answers) }
+}
+
+fn accepted(command_id: &str, place: u64, answer: Answer) -> Sent {
+    Sent { way: Way::Durable { accepted: Some(place) }, ..sent(command_id, &[answer]) }
+}
+
+/// An event as a leaf node stores it.
+fn at_site(command_id: &str, version: u64) -> Logged {
+    Logged { source: "/site-a/COUNTER_EVENTS".into(), ..event(command_id, version) }
 }
 
 #[track_caller]
@@ -163,4 +174,52 @@ fn a_state_that_is_not_the_fold_is_found() {
 #[test]
 fn an_answer_out_of_shape_is_found() {
     finds(Rule::WellFormed, &check(&[sent("a", &[Answer::Malformed("no version".into())])], &[]));
+}
+
+#[test]
+fn a_right_lane_has_no_violations() {
+    let log = [event("a", 1), event("x", 2), event("c", 3)];
+    let expecting =
+        Sent { message: Counter::named("one").increment(2).expected_version("7"), ..accepted("b", 2, refused()) };
+    let all = [accepted("a", 1, Answer::Unknown), expecting, sent("x", &[ok(2)]), accepted("c", 3, ok(3))];
+    assert!(durable::check(&all, &log).is_empty());
+    // It was decided anew after its host had died.
+    assert!(refused_but_stored(&[accepted("a", 1, refused())], &log).is_empty());
+}
+
+#[test]
+fn an_accepted_command_that_is_not_executed_is_found() {
+    finds(Rule::AcceptedIsExecuted, &durable::check(&[accepted("a", 1, Answer::Unknown)], &[]));
+}
+
+#[test]
+fn two_commands_that_were_accepted_at_one_place_are_found() {
+    let all = [accepted("a", 1, ok(1)), accepted("b", 1, ok(2))];
+    finds(Rule::AcceptedIsExecuted, &durable::check(&all, &[event("a", 1), event("b", 2)]));
+}
+
+#[test]
+fn accepted_commands_that_overtake_one_another_are_found() {
+    let all = [accepted("a", 1, Answer::Unknown), accepted("b", 2, Answer::Unknown)];
+    finds(Rule::AcceptedInOrder, &durable::check(&all, &[event("b", 1), event("a", 2)]));
+}
+
+#[test]
+fn what_a_hub_has_gathered_is_compared_with_what_the_site_has() {
+    let log = [at_site("a", 1), at_site("b", 2)];
+    let moved = |event: &Logged, sequence| Logged { sequence, ..event.clone() };
+    let copies = [moved(&log[0], 1), moved(&log[1], 2)];
+    assert!(gathered::check(&log, &copies).is_empty());
+
+    let elsewhere = Logged { source: "/site-b/COUNTER_EVENTS".into(), ..copies[1].clone() };
+    let changed = Logged { data: json!({"by": 3}), ..copies[1].clone() };
+    for wrong in [
+        vec![copies[0].clone()],
+        vec![copies[1].clone(), copies[0].clone()],
+        vec![copies[0].clone(), copies[0].clone(), copies[1].clone()],
+        vec![copies[0].clone(), elsewhere],
+        vec![copies[0].clone(), changed],
+    ] {
+        finds(Rule::Gathered, &gathered::check(&log, &wrong));
+    }
 }

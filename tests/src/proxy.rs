@@ -1,5 +1,4 @@
-//! A line between a host and its server that can be cut, stalled and made slow. It must not know what
-//! passes.
+//! A line between two processes that can be cut, stalled and made slow. It must not know what passes.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -47,9 +46,14 @@ impl Proxy {
         Ok(Self { port, line, accepting })
     }
 
-    /// Where it takes connections.
+    /// Where it takes connections, of clients or of other servers.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// The port of that.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Makes the line so.
