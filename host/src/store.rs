@@ -121,7 +121,11 @@ pub struct Appended {
 pub enum AppendError {
     /// Another writer was first: read the tail.
     #[error("another event was stored first")]
-    Conflict,
+    Conflict {
+        /// Whether nothing can have been stored all the same. While a cluster's leader changes, the
+        /// old one may refuse what the new one stores.
+        certain: bool,
+    },
     /// Nothing was stored now, since events with these ids are stored already.
     #[error("these events are stored already")]
     AlreadyStored,

@@ -98,13 +98,12 @@ impl Pipeline {
 
     async fn command(&self, live: &mut Option<Live>, command: &Command) -> Result<Outcome, Failure> {
         let (mut aggregate, confirmed) = self.ready(live.take(), &command.id).await?;
-        let mut appended = false;
-        let mut outcome = self.settle(&mut aggregate, confirmed, command, &mut appended).await;
-        // While a cluster's leader changes, the old one may refuse what the new one stores: that nothing is
-        // stored is known only to who could read the log after a refusal.
+        let mut may_be_stored = false;
+        let mut outcome = self.settle(&mut aggregate, confirmed, command, &mut may_be_stored).await;
+        // Only the log says then that nothing is stored, and it could not be read.
         if let Err(failure) = &mut outcome
             && failure.code == Code::Unavailable
-            && appended
+            && may_be_stored
         {
             failure.code = Code::Timeout;
         }
@@ -113,13 +112,13 @@ impl Pipeline {
     }
 
     /// Decides until there is an answer that holds: stored, or confirmed by the log's leader.
-    /// `appended` tells whether JetStream was asked to store something and said that it had something newer.
+    /// `may_be_stored` tells whether the store was asked to store something and did not for certain refuse.
     async fn settle(
         &self,
         aggregate: &mut Live,
         mut confirmed: bool,
         command: &Command,
-        appended: &mut bool,
+        may_be_stored: &mut bool,
     ) -> Result<Outcome, Failure> {
         let id = &command.id;
         for _ in 0..ATTEMPTS_MAX {
@@ -140,14 +139,14 @@ impl Pipeline {
                 }
                 Verdict::Record(events) => match self.record_tried(aggregate, command, time, events).await {
                     Ok(outcome) => return Ok(outcome),
-                    Err(AppendError::Conflict) => {
-                        *appended = true;
+                    Err(AppendError::Conflict { certain }) => {
+                        *may_be_stored |= !certain;
                         self.metrics.conflicts.add(1);
                         self.catch_up(id, aggregate).await?;
                         confirmed = true;
                     }
                     Err(AppendError::AlreadyStored) => {
-                        *appended = true;
+                        *may_be_stored = true;
                         self.catch_up(id, aggregate).await?;
                         confirmed = true;
                         if aggregate.commands.find(&command.command_id).is_none() {

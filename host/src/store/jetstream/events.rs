@@ -179,7 +179,10 @@ impl Inner {
             return Ok(Appended { first_sequence: new.expected_sequence + 1 });
         }
         let reply = self.answer_to(last).await?;
-        let ack = ack::read(&reply.payload)?;
+        let ack = ack::read(&reply.payload).map_err(|error| match error {
+            AppendError::Conflict { .. } => AppendError::Conflict { certain: !self.stream.replicated },
+            error => error,
+        })?;
         self.check_place(&ack)?;
         if ack.duplicate {
             return Err(self.recognise(&new, ack.sequence).await);

@@ -59,6 +59,8 @@ pub struct EventStream {
     pub direct: bool,
     /// Whether it captures commands as well.
     pub captures_commands: bool,
+    /// Whether several servers keep it, of which another one may lead next.
+    pub replicated: bool,
     /// After what time events leave it.
     pub age_max: Option<Duration>,
 }
@@ -114,6 +116,7 @@ impl EventStream {
         Ok(Self {
             atomic: flag("allow_atomic"),
             direct: flag("allow_direct"),
+            replicated: config.get("num_replicas").and_then(Value::as_u64).is_some_and(|count| count > 1),
             captures_commands: subjects(config).any(|subject| subject == commands),
             age_max: match config.get("max_age").and_then(Value::as_u64) {
                 None | Some(0) => None,

@@ -234,7 +234,7 @@ impl Log {
     /// As JetStream does: the expected sequence first, then the duplicate window.
     fn judge(&mut self, new: &NewEvents) -> Result<Appended, AppendError> {
         if self.head(&new.id).map_or(0, |head| head.sequence) != new.expected_sequence {
-            return Err(AppendError::Conflict);
+            return Err(AppendError::Conflict { certain: true });
         }
         let ids = new.event_ids.clone();
         if ids.iter().any(|id| self.window.contains_key(id)) {
