@@ -6,6 +6,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use async_nats::client::RequestErrorKind;
 use serde_json::Value;
 use xtask::owned_process::OwnedProcess;
 use xtask::poll::PATIENCE;
@@ -18,7 +19,9 @@ use crate::process;
 const INTERVAL: Duration = Duration::from_millis(2);
 /// The log's line of a host that serves, after the module's name.
 const READY: &str = ": ready";
-/// And of one that is connected.
+/// Where a host answers even what means nothing.
+const QUERIES: &str = "agent.queries.state";
+/// The log's line of a host that is connected.
 const CONNECTED: &str = "NATS connected";
 
 /// A running host; killed when dropped.
@@ -39,6 +42,11 @@ impl HostProcess {
                 bail!("the service ended at start ({status}): {}", host.log()?);
             }
             ensure!(Instant::now() < deadline, "the service was not ready within {PATIENCE:?}: {}", host.log()?);
+            tokio::time::sleep(INTERVAL).await;
+        }
+        // Its subscriptions take a connection of their own, and may come a moment later.
+        while !is_answered(ground, QUERIES).await? {
+            ensure!(Instant::now() < deadline, "the service did not answer within {PATIENCE:?}: {}", host.log()?);
             tokio::time::sleep(INTERVAL).await;
         }
         Ok(host)
@@ -106,6 +114,15 @@ impl HostProcess {
     /// SIGKILL.
     pub(crate) fn kill(mut self) -> Result<()> {
         self.process.kill()
+    }
+}
+
+/// Whether anybody answers there, in whatever way.
+pub(crate) async fn is_answered(ground: &Ground, subject: &'static str) -> Result<bool> {
+    match ground.client.request(subject, "".into()).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == RequestErrorKind::NoResponders => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

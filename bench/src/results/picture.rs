@@ -5,19 +5,20 @@ use std::fmt::Write as _;
 
 use super::{Bound, Goal, Results};
 
-const WIDTH: f64 = 960.0;
+const WIDTH: f64 = 1_040.0;
 const LABEL_WIDTH: f64 = 470.0;
-const FIGURE_WIDTH: f64 = 110.0;
+const FIGURE_WIDTH: f64 = 190.0;
 const ROW_HEIGHT: f64 = 24.0;
 const BAR_HEIGHT: f64 = 12.0;
-const TOP: f64 = 56.0;
+const TOP: f64 = 72.0;
 /// Where the line of the goal stands on the way from no bar to the longest one.
 const GOAL_AT: f64 = 0.5;
 /// Characters that a label has room for.
-const LABEL_CHARS_MAX: usize = 74;
+const LABEL_CHARS_MAX: usize = 68;
 
 const STYLE: &str = "\
-svg { background: #fff; color: #1f2328; font: 12px system-ui, sans-serif; }
+svg { color: #1f2328; font: 12px system-ui, sans-serif; }
+.ground { fill: #fff; }
 text { fill: currentColor; }
 .title { font-weight: 600; font-size: 14px; }
 .faint { opacity: .7; }
@@ -25,9 +26,10 @@ text { fill: currentColor; }
 .missed { fill: #cf222e; }
 .unjudged { fill: #6e7781; }
 .line { stroke: currentColor; stroke-width: 1.5; stroke-dasharray: 4 3; }
-.spread { stroke: currentColor; stroke-width: 1.2; }
+.spread { stroke: currentColor; stroke-width: 2; }
 @media (prefers-color-scheme: dark) {
-  svg { background: #0d1117; color: #e6edf3; }
+  svg { color: #e6edf3; }
+  .ground { fill: #0d1117; }
   .met { fill: #3fb950; }
   .missed { fill: #f85149; }
   .unjudged { fill: #8b949e; }
@@ -50,16 +52,21 @@ fn draw(picture: &mut String, results: &Results, goals: &[&Goal], height: f64) -
         r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img">"#
     )?;
     writeln!(picture, "<style>{STYLE}</style>")?;
+    writeln!(picture, r#"<rect class="ground" width="{WIDTH}" height="{height}"/>"#)?;
     let (processor, length) = (escaped(&results.machine.processor), escaped(&results.length));
     writeln!(picture, r#"<text class="title" x="12" y="22">What is measured, held against its goal</text>"#)?;
     let line = x_of(1.0);
     writeln!(picture, r#"<text class="faint" x="12" y="40">{processor}, {length}</text>"#)?;
-    writeln!(picture, r#"<text class="faint" x="{line}" y="46" text-anchor="middle">goal</text>"#)?;
+    writeln!(
+        picture,
+        r#"<text class="faint" x="12" y="58">the median as a bar, the spread at its end; ≥ is to reach its goal, ≤ to stay before it</text>"#
+    )?;
+    writeln!(picture, r#"<text class="faint" x="{line}" y="58" text-anchor="middle">goal</text>"#)?;
     for (nth, goal) in goals.iter().enumerate() {
         row(picture, goal, results.speaks, TOP + ROW_HEIGHT * nth as f64)?;
     }
     let bottom = height - 8.0;
-    writeln!(picture, r#"<line class="line" x1="{line}" y1="50" x2="{line}" y2="{bottom}"/>"#)?;
+    writeln!(picture, r#"<line class="line" x1="{line}" y1="62" x2="{line}" y2="{bottom}"/>"#)?;
     writeln!(picture, "</svg>")
 }
 
@@ -79,7 +86,7 @@ fn row(picture: &mut String, goal: &Goal, speaks: bool, y: f64) -> std::fmt::Res
     };
     let unit = goal.measured.unit;
     let once = |figure: f64| super::Figure::once(unit, figure).text();
-    let label = escaped(&shortened(&goal.promise));
+    let label = escaped(&shortened(&goal.promise.replace('`', "")));
     writeln!(picture, r#"<text x="{:.1}" y="{text}" text-anchor="end">{label}</text>"#, LABEL_WIDTH - 8.0)?;
     writeln!(
         picture,
@@ -89,7 +96,7 @@ fn row(picture: &mut String, goal: &Goal, speaks: bool, y: f64) -> std::fmt::Res
     writeln!(picture, r#"<line class="spread" x1="{least:.1}" y1="{middle}" x2="{greatest:.1}" y2="{middle}"/>"#)?;
     writeln!(
         picture,
-        r#"<text x="{:.1}" y="{text}" text-anchor="end">{}{} {better} {}</text>"#,
+        r#"<text x="{:.1}" y="{text}" text-anchor="end">{}{} (goal {better} {})</text>"#,
         WIDTH - 8.0,
         once(spread.median),
         unit.name(),

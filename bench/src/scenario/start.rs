@@ -4,14 +4,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
-use async_nats::client::RequestErrorKind;
 use xtask::poll::PATIENCE;
 
 use super::Scenario;
 use crate::agents;
 use crate::contender::Contender;
 use crate::ground::Ground;
-use crate::host_process::HostProcess;
+use crate::host_process::{HostProcess, is_answered};
 use crate::load::Load;
 use crate::options::Plan;
 use crate::results::{Cell, Figure, Goal, Outcome, Table, Unit};
@@ -40,7 +39,7 @@ async fn run(plan: &Plan) -> Result<Outcome> {
         let ground = Ground::start().await?;
         let load = Load::new(ground.client.clone(), Contender::Service, agents::ids(1));
         let mut host = HostProcess::spawn(plan, &ground, "host", &[])?;
-        until_served(&mut host, async || is_announced(&ground).await).await?;
+        until_served(&mut host, async || is_answered(&ground, "$SRV.PING.agent-service").await).await?;
         took.to_service_api.push(millis(host.begun().elapsed()));
         until_served(&mut host, async || load.is_served().await).await?;
         took.to_command.push(millis(host.begun().elapsed()));
@@ -76,14 +75,6 @@ async fn until_served(host: &mut HostProcess, served: impl AsyncFn() -> Result<b
         tokio::time::sleep(INTERVAL).await;
     }
     Ok(())
-}
-
-async fn is_announced(ground: &Ground) -> Result<bool> {
-    match ground.client.request("$SRV.PING.agent-service", "".into()).await {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == RequestErrorKind::NoResponders => Ok(false),
-        Err(error) => Err(error.into()),
-    }
 }
 
 fn millis(took: Duration) -> f64 {
