@@ -22,6 +22,8 @@ pub(crate) struct Summary {
     pub(crate) median_us: f64,
     pub(crate) p99_us: f64,
     pub(crate) per_second: f64,
+    /// Replies by second from the first request to the last reply, however long one takes.
+    pub(crate) overall_per_second: f64,
     /// Refusals of a thousand requests.
     pub(crate) refused: f64,
     /// Processor time per request, by process, where the system tells.
@@ -96,6 +98,7 @@ impl Summary {
     fn of(plan: &Plan, turns: Vec<Turn>) -> Self {
         let measured = plan.measured.as_secs_f64() * turns.len() as f64;
         let answered = turns.iter().map(|turn| turn.answered).sum::<u64>().max(1) as f64;
+        let took = turns.iter().map(|turn| turn.took).sum::<Duration>().as_secs_f64();
         let refused = turns.iter().map(|turn| turn.refused).sum::<u64>() as f64;
         let used = turns.iter().try_fold(Used::default(), |sum, turn| Some(sum.plus(turn.used?)));
         let mut latencies_us: Vec<f64> = turns.into_iter().flat_map(|turn| turn.latencies_us).collect();
@@ -104,6 +107,7 @@ impl Summary {
             median_us: quantile(&latencies_us, 0.5),
             p99_us: quantile(&latencies_us, 0.99),
             per_second: latencies_us.len() as f64 / measured,
+            overall_per_second: answered / took,
             refused: refused * 1_000.0 / (answered + refused),
             processor_us: used
                 .map(|used| [used.client, used.server, used.responder].map(|time| micros(time) / answered)),
@@ -122,6 +126,10 @@ impl Side {
 
     pub(crate) fn per_second(&self) -> Figure {
         Figure::new(Unit::PerSecond, self.rounds.iter().map(|round| round.per_second))
+    }
+
+    pub(crate) fn overall_per_second(&self) -> Figure {
+        Figure::new(Unit::PerSecond, self.rounds.iter().map(|round| round.overall_per_second))
     }
 
     pub(crate) fn refused(&self) -> Figure {

@@ -65,6 +65,8 @@ pub(crate) struct Turn {
     pub(crate) answered: u64,
     /// Refusals of the whole turn.
     pub(crate) refused: u64,
+    /// From the first request to the last reply.
+    pub(crate) took: Duration,
     pub(crate) used: Option<Used>,
 }
 
@@ -167,6 +169,7 @@ impl Load {
             latencies_us: latencies.into_inner(),
             answered: self.answered.get() - answered,
             refused: self.refused.get() - refused,
+            took: begun.elapsed(),
             used: None,
         })
     }

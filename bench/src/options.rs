@@ -103,7 +103,7 @@ impl Options {
             measured: Duration::from_millis(500),
             warm_up: Duration::from_millis(100),
             agents: 1_000,
-            live: 4_000,
+            live: 9_000,
             stream_events: self.stream_events,
             history: self.history,
             aggregates: self.aggregates as usize,

@@ -74,7 +74,9 @@ fn scenario(page: &mut String, told: &Told) -> std::fmt::Result {
 
 fn table(page: &mut String, table: &Table) -> std::fmt::Result {
     writeln!(page, "| {} |", table.head.join(" | "))?;
-    writeln!(page, "|{}", "--:|".repeat(table.head.len()))?;
+    let columns = table.rows.first().into_iter().flatten();
+    let marks: String = columns.map(|cell| if cell.is_figure() { "--:|" } else { "---|" }).collect();
+    writeln!(page, "|{marks}")?;
     for row in &table.rows {
         let cells: Vec<String> = row.iter().map(super::Cell::text).collect();
         writeln!(page, "| {} |", cells.join(" | "))?;

@@ -30,6 +30,10 @@ impl Table {
 }
 
 impl Cell {
+    pub(crate) fn is_figure(&self) -> bool {
+        matches!(self, Self::Figure(_))
+    }
+
     pub(crate) fn text(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),

@@ -84,21 +84,18 @@ async fn run(plan: &Plan) -> Result<Outcome> {
     Ok(Outcome { goals, tables: vec![table], notes: Vec::new() })
 }
 
-/// Starts a host and lets it keep as many agents of that size as it may. What an agent takes is told
-/// by the last three quarters: the first fill buffers as well.
+/// Starts a host and lets it keep as many agents of that size as it may. What they take is all that it
+/// has more than before, buffers included.
 async fn fill(plan: &Plan, bytes: usize) -> Result<Full> {
     let ground = Ground::start().await?;
     let capacity = plan.live.to_string();
     let host = HostProcess::start(plan, &ground, "host", &[("CACHE_CAPACITY", &capacity)]).await?;
     let idle = host.resident_bytes()?;
-    let quarter = plan.live / 4;
-    add(&ground, quarter, bytes).await?;
-    let first = host.resident_bytes()?;
     // Hashing does not fill all shards alike: a few less than there is room for.
-    let others = plan.live - quarter - plan.live / 20;
-    add(&ground, others, bytes).await?;
+    let count = plan.live - plan.live / 20;
+    add(&ground, count, bytes).await?;
     let full = host.resident_bytes()?;
-    Ok(Full { host, ground, idle, per_agent: (full - first) / others as f64, full })
+    Ok(Full { host, ground, idle, per_agent: (full - idle) / count as f64, full })
 }
 
 async fn add(ground: &Ground, count: usize, bytes: usize) -> Result<()> {
