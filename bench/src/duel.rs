@@ -1,7 +1,6 @@
 //! Sides that take turns, and what each came to, round by round. It must not know who they are, nor
 //! what the figures are held against.
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -9,6 +8,7 @@ use anyhow::Result;
 use crate::load::{Turn, micros};
 use crate::options::Plan;
 use crate::results::{Cell, Figure, Spread, Table, Unit, quantile};
+use crate::tell;
 
 /// One of those that are compared.
 pub(crate) struct Side {
@@ -79,16 +79,14 @@ pub(crate) async fn round(
     }
     for (side, turns) in sides.iter_mut().zip(tallies) {
         let summary = Summary::of(plan, turns);
-        // For those who wait; nobody is hurt where it cannot be written.
-        let _ = writeln!(
-            std::io::stderr(),
+        tell(&format!(
             "  round {} of {}, {}: {:.0} µs, {:.0} per s",
             round + 1,
             plan.rounds,
             side.name,
             summary.median_us,
             summary.per_second
-        );
+        ));
         side.rounds.push(summary);
     }
     Ok(())

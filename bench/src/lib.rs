@@ -22,7 +22,7 @@ mod twin;
 use std::io::Write as _;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Parser as _;
 
 use crate::options::{Options, Role};
@@ -50,19 +50,29 @@ fn measure(options: &Options) -> Result<()> {
     let chosen = scenario::choose(&options.scenarios)?;
     let machine = machine::describe()?;
     let plan = options.plan()?;
-    let mut results = Results::new(machine, &plan);
+    let (mut results, mut failed) = (Results::new(machine, &plan), Vec::new());
     for scenario in chosen {
-        // Progress is for those who wait; nobody is hurt where it cannot be written.
-        let _ = writeln!(std::io::stderr(), "{}: {}", scenario.name, scenario.about);
+        tell(&format!("{}: {}", scenario.name, scenario.about));
         let begun = Instant::now();
-        let outcome = (scenario.run)(&plan).with_context(|| format!("the scenario {} fails", scenario.name))?;
-        let _ = writeln!(std::io::stderr(), "  took {:.1} s", begun.elapsed().as_secs_f64());
-        results.add(scenario, outcome);
+        match (scenario.run)(&plan) {
+            Ok(outcome) => {
+                tell(&format!("  took {:.1} s", begun.elapsed().as_secs_f64()));
+                results.add(scenario, outcome);
+            }
+            // What the others say is worth having.
+            Err(error) => failed.push(format!("the scenario {} fails: {error:#}", scenario.name)),
+        }
     }
     let page = markdown::page(&results);
     std::io::stdout().lock().write_all(page.as_bytes()).context("cannot print the results")?;
-    match options.directory() {
-        Some(directory) => results.write(&directory, &page),
-        None => Ok(()),
+    if let Some(directory) = options.directory() {
+        results.write(&directory, &page)?;
     }
+    ensure!(failed.is_empty(), failed.join("; "));
+    Ok(())
+}
+
+/// Progress is for those who wait; nobody is hurt where it cannot be written.
+fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
