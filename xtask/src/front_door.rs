@@ -59,8 +59,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        purpose: "the service beside a bare request, publish and reply",
-        arguments: Arguments::PassedOn("[ARGUMENT…]"),
+        purpose: "hold the service against its twins and its goals; with names, only those scenarios",
+        arguments: Arguments::PassedOn("[SCENARIO…]"),
         run: bench::run,
     },
     Command {

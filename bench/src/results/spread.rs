@@ -1,5 +1,4 @@
-//! Figures of several rounds as one: the median with the least and the greatest. It must not
-//! know what the figures are of.
+//! The middle of several figures and how far they lie apart. It must not know what they are of.
 
 use serde::Serialize;
 
