@@ -4,7 +4,7 @@
 use schemars::{Schema, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use crate::{Domain, IdFormat, payload::TYPE_FIELD, probe};
+use crate::{Domain, IdFormat, encode, payload::TYPE_FIELD, probe};
 
 /// What a plugin is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,8 +48,8 @@ pub fn describe<D: Domain>(version: &str) -> Description {
         state_schema: D::STATE_SCHEMA,
         id_field: D::ID_FIELD.to_owned(),
         id_format: D::ID_FORMAT,
-        commands: message_types(commands, |name, schema| add_envelope::<D>(name, schema)),
-        events: message_types(events, |name, schema| add_type::<D>(name, schema)),
+        commands: message_types(commands, &|name, schema| add_envelope::<D>(name, schema)),
+        events: message_types(events, &|name, schema| add_type::<D>(name, schema)),
     }
 }
 
@@ -85,7 +85,7 @@ fn require(schema: &mut Map<String, Value>, name: &str) {
 }
 
 /// Takes the schema of an externally tagged enum apart, into one schema per variant.
-fn message_types(whole: Schema, finish: impl Fn(&str, &mut Map<String, Value>)) -> Vec<MessageType> {
+fn message_types(whole: Schema, finish: &dyn Fn(&str, &mut Map<String, Value>)) -> Vec<MessageType> {
     let mut whole = match Value::from(whole) {
         Value::Object(whole) => whole,
         _ => Map::new(),
@@ -106,7 +106,7 @@ fn message_types(whole: Schema, finish: impl Fn(&str, &mut Map<String, Value>)) 
             finish(&name, &mut schema);
             let description = description.unwrap_or_else(|| text(&schema, "description"));
             let root = root_schema(schema, &definitions, &name, &description);
-            found.push(MessageType { name, description, schema: Value::Object(root).to_string() });
+            found.push(MessageType { name, description, schema: json_text(&root) });
         }
     }
     found
@@ -188,6 +188,11 @@ fn root_schema(
         schema.insert("$defs".to_owned(), Value::Object(needed));
     }
     schema
+}
+
+fn json_text(schema: &Map<String, Value>) -> String {
+    let bytes = encode::json(schema).expect("a map of JSON values has a JSON form");
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn text(schema: &Map<String, Value>, key: &str) -> String {

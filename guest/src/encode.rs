@@ -15,13 +15,27 @@ use crate::payload::TYPE_FIELD;
 /// What is no enum variant with an object as its content, and what has no JSON form, such as
 /// a map with keys that are no strings.
 pub(crate) fn event<T: Serialize>(event: &T) -> Result<(&'static str, Vec<u8>), Error> {
-    // A usual event of some fields fits, a larger one grows twice.
-    let mut json = serde_json::Serializer::new(Vec::with_capacity(256));
+    let mut json = Json::new(Vec::with_capacity(JSON_BYTES_USUAL));
     let name = event.serialize(TakeApart { json: &mut json, variant: None })?;
     Ok((name, json.into_inner()))
 }
 
+/// Any value as JSON. Everything in a plugin is written by this one kind of serialiser: another,
+/// such as the one behind `serde_json::to_vec` or `Display` of a `Value`, would double the code of
+/// every type in the component.
+///
+/// # Errors
+/// What has no JSON form.
+pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
+    let mut json = Json::new(Vec::with_capacity(JSON_BYTES_USUAL));
+    value.serialize(&mut json)?;
+    Ok(json.into_inner())
+}
+
 type Json = serde_json::Serializer<Vec<u8>>;
+
+/// A usual event or answer fits, a larger one grows twice.
+const JSON_BYTES_USUAL: usize = 256;
 
 /// Writes a variant's content as JSON and returns the variant's name.
 struct TakeApart<'a> {

@@ -147,7 +147,7 @@ pub(crate) fn encode_event<E: Serialize>(event: &E) -> EncodedEvent {
 }
 
 fn json<T: Serialize>(what: &str, value: &T) -> Vec<u8> {
-    match serde_json::to_vec(value) {
+    match encode::json(value) {
         Ok(bytes) => bytes,
         Err(error) => panic!("the {what} has no JSON form: {error}"),
     }

@@ -10,6 +10,8 @@ use serde::{
 };
 use serde_json::Value;
 
+use crate::encode;
+
 /// The field that may repeat the command's name in the words of its type.
 pub(crate) const TYPE_FIELD: &str = "type";
 
@@ -28,8 +30,10 @@ impl Payload<'_, '_> {
         match &self.said.said {
             Some(said) if said != expected => {
                 self.said.disagrees.set(true);
+                let said = encode::json(said)?;
                 Err(serde_json::Error::custom(format_args!(
-                    "{said} does not agree with the command, leave it out or say `{expected}`"
+                    "{} does not agree with the command, leave it out or say `{expected}`",
+                    String::from_utf8_lossy(&said)
                 )))
             }
             _ => Ok(()),
