@@ -23,7 +23,7 @@ use crate::domain::Description;
 use crate::message::{Failure, Reply};
 use crate::metrics::Metrics;
 use crate::name::{Address, Name, Subjects, abuses_reply, header};
-use crate::nats::reply_headers;
+use crate::nats::{self, reply_headers};
 use crate::request;
 use crate::shard::{Job, Responder, Shards};
 
@@ -81,6 +81,8 @@ impl Lane {
         let subjects = Subjects::new(domain);
         let commands = Intake::open(&self.client, subjects.commands(), &self.queue_group).await?;
         let queries = Intake::open(&self.client, subjects.queries(), &self.queue_group).await?;
+        // Whoever hears that the domain is served may send at once, by another connection.
+        nats::settled(&self.client).await;
         // In its turn it takes all that has arrived: what is too much is refused at once, and never
         // piles up until it is dropped.
         Ok(runtime.spawn(unconstrained(self.serve(subjects, commands, queries, shards, ends))))

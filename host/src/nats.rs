@@ -8,6 +8,8 @@ pub use async_nats::Client;
 use async_nats::jetstream;
 pub use async_nats::jetstream::Context as JetStream;
 use async_nats::{ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
+use bytes::Bytes;
+use futures::StreamExt;
 use tokio::time::Instant;
 
 pub use self::reply::reply_headers;
@@ -55,6 +57,21 @@ pub async fn connect(settings: &Connection, name: &str) -> Result<Client, NatsEr
         tracing::warn!(url = settings.nats_url, error = causes(&error), "NATS cannot be reached yet");
         tokio::time::sleep(delay.min(left)).await;
         delay = (delay * 2).min(DELAY_MAX);
+    }
+}
+
+/// Waits until the server has taken all that went out over a connection before, subscriptions too.
+/// The client library's own flush only sees to it that it goes out. Where no answer comes in time,
+/// the connection is away and will subscribe anew when it is back.
+pub async fn settled(client: &Client) {
+    let round_trip = async {
+        let inbox = client.new_inbox();
+        let mut answer = client.subscribe(inbox.clone()).await.ok()?;
+        client.publish(inbox, Bytes::new()).await.ok()?;
+        answer.next().await
+    };
+    if tokio::time::timeout(REQUEST_TIMEOUT, round_trip).await.is_err() {
+        tracing::warn!("NATS does not answer on a new connection: requests may find nobody for a moment");
     }
 }
 
