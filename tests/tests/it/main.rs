@@ -1,5 +1,5 @@
 //! The contract, promise by promise, tested from outside. One binary with a module per theme; it
-//! must not know the code under test, `fleet`, `fleet_store` and `verify` excepted.
+//! must not know the code under test, `event_store`, `fleet`, `fleet_store` and `verify` excepted.
 
 mod backup;
 mod bad_input;
@@ -11,6 +11,7 @@ mod connecting;
 mod crash;
 mod doubtful_log;
 mod duplicates;
+mod event_store;
 mod events;
 mod every_verb;
 mod expected_version;
@@ -42,6 +43,7 @@ mod reply_subjects;
 mod retention;
 mod service_api;
 mod settings;
+mod shared_batches;
 mod shutdown;
 mod signatures;
 mod snapshots;
