@@ -35,7 +35,7 @@ use crate::name::{Name, SERVICE};
 use crate::nats::{self, Client, JetStream, NatsError};
 use crate::plugin::{CodeCache, Limits, LoadError, PluginEngine};
 use crate::registry::Registry;
-use crate::store::jetstream::{BucketError, ServerError, ServerFacts, StreamError, check_server};
+use crate::store::jetstream::{BucketError, OpenBatches, ServerError, ServerFacts, StreamError, check_server};
 use crate::watch::{DirectoryWatch, list};
 
 /// How long stopping may take in all; ten seconds are promised.
@@ -98,6 +98,7 @@ struct Surroundings {
     context: JetStream,
     server: ServerFacts,
     registry: Registry,
+    open_batches: OpenBatches,
     /// The domains this host serves, whose subjects no reply may have.
     served: watch::Sender<Arc<[Name]>>,
 }
@@ -161,6 +162,7 @@ impl Host {
             context,
             server,
             registry,
+            open_batches: OpenBatches::default(),
             served: watch::Sender::new(Arc::new([])),
         });
         let status = Status::new(identity(if fleet.is_some() { "nats" } else { "dir" }));

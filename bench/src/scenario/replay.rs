@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use agent_service::activation::Activation;
 use agent_service::domain::{DomainEvent, Generation, Handle, Instance};
 use agent_service::name::{AggregateId, Name};
-use agent_service::store::jetstream::{EventStream, Home, JetStreamEvents, JetStreamSnapshots};
+use agent_service::store::jetstream::{EventStream, Home, JetStreamEvents, JetStreamSnapshots, OpenBatches};
 use agent_service::store::{EventStore, Extent, SnapshotStore};
 use agent_service::verify::Verification;
 use anyhow::{Context as _, Result, anyhow, ensure};
@@ -102,6 +102,7 @@ impl Log {
                 js_domain: String::new(),
                 ack_timeout: Duration::from_secs(5),
                 misplaced: tokio::sync::watch::Sender::new(None),
+                open_batches: OpenBatches::default(),
                 lost: Arc::default(),
             };
             let snapshots = JetStreamSnapshots::open(client.clone(), &context, &domain, 1).await?;

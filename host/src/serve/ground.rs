@@ -38,6 +38,7 @@ impl Ground {
             ack_timeout: settings.append_timeout,
             misplaced: watch::Sender::new(None),
             lost,
+            open_batches: around.open_batches.of_another_domain(),
         };
         let log = JetStreamEvents::new(around.client.clone(), around.context.clone(), home.clone());
         let snapshots: Arc<dyn SnapshotStore> = match settings.snapshot_store {
@@ -121,6 +122,9 @@ fn check(domain: &Name, stream: &EventStream, settings: &Service) -> Result<(), 
     }
     if !stream.atomic {
         tracing::warn!(%domain, stream = stream.name, "the stream does not have allow_atomic: commands of several events are answered with `unavailable` until `agent-service stream upgrade` is run");
+    }
+    if !stream.shares_batches() {
+        tracing::info!(%domain, stream = stream.name, "commands of several events are stored one by one: the server that leads the stream has a fault that forbids more (nats-server#8376), 2.14.4 and later have it not");
     }
     Ok(())
 }

@@ -3,13 +3,17 @@
 
 mod ack;
 mod acks;
+mod append;
 mod batch;
 mod event_headers;
 mod events;
+mod group;
 mod oversize;
 mod read;
 mod scan;
 mod server;
+mod shared_batch;
+mod sharing;
 mod snapshots;
 mod stream;
 mod stream_audit;
@@ -22,6 +26,7 @@ use serde_json::Value;
 
 pub use self::event_headers::read as event_origin;
 pub use self::events::{Home, JetStreamEvents};
+pub use self::group::OpenBatches;
 pub use self::server::{ServerError, ServerFacts, check_server};
 pub use self::snapshots::{BucketError, JetStreamSnapshots};
 pub use self::stream::{EventStream, StreamError, StreamLayout, StreamSettings};

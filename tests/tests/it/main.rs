@@ -1,5 +1,5 @@
 //! The contract, promise by promise, tested from outside. One binary with a module per theme; it
-//! must not know the code under test, `fleet`, `fleet_store` and `verify` excepted.
+//! must not know the code under test, `event_store`, `fleet`, `fleet_store` and `verify` excepted.
 
 mod backup;
 mod backup_replicas;
@@ -12,6 +12,7 @@ mod connecting;
 mod crash;
 mod doubtful_log;
 mod duplicates;
+mod event_store;
 mod events;
 mod every_verb;
 mod expected_version;
@@ -46,6 +47,7 @@ mod restore_meanwhile;
 mod retention;
 mod service_api;
 mod settings;
+mod shared_batches;
 mod shutdown;
 mod signatures;
 mod snapshots;

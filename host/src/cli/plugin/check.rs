@@ -32,7 +32,7 @@ use crate::name::{AggregateId, Name};
 use crate::plugin::LoadError;
 use crate::registry::{FileError, Loaded, Registry};
 use crate::serve;
-use crate::store::jetstream::{EventStream, Home, JetStreamEvents, JetStreamSnapshots, StreamError};
+use crate::store::jetstream::{EventStream, Home, JetStreamEvents, JetStreamSnapshots, OpenBatches, StreamError};
 use crate::store::memory::MemorySnapshots;
 use crate::store::{EventStore, Page, SnapshotStore, Unavailable};
 
@@ -134,6 +134,7 @@ impl Log {
             ack_timeout: Duration::ZERO,
             misplaced: watch::Sender::new(None),
             lost: Arc::new(Notify::new()),
+            open_batches: OpenBatches::default(),
         };
         let events = JetStreamEvents::new(client.nats().clone(), client.jetstream.clone(), home);
         Ok(Some(Self { domain: domain.clone(), events, snapshots }))

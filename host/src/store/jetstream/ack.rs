@@ -17,6 +17,26 @@ pub(super) struct Ack {
     pub(super) sequence: u64,
     /// Whether nothing was stored because the message id is known.
     pub(super) duplicate: bool,
+    /// Messages of a batch, 0 where it was none.
+    count: usize,
+}
+
+impl Ack {
+    /// The first sequence of `count` messages that were sent to be stored all or none.
+    ///
+    /// # Errors
+    /// Where something else was acknowledged than these.
+    pub(super) fn first_of(&self, count: usize) -> Result<u64, AppendError> {
+        let all = count == 1 || count == self.count;
+        let first = (self.sequence + 1).checked_sub(count as u64).filter(|_| all);
+        first.ok_or_else(|| {
+            let Self { stream, sequence, .. } = self;
+            AppendError::Unknown(format!(
+                "a batch of {count} events was acknowledged as {} by stream `{stream}` at sequence {sequence}",
+                self.count
+            ))
+        })
+    }
 }
 
 /// What comes back: an acknowledgement, or the error in its place.
@@ -30,6 +50,8 @@ struct Answer {
     seq: u64,
     #[serde(default)]
     duplicate: bool,
+    #[serde(default)]
+    count: usize,
     error: Option<ApiRefusal>,
 }
 
@@ -45,8 +67,8 @@ struct ApiRefusal {
 pub(super) fn read(payload: &[u8]) -> Result<Ack, AppendError> {
     match serde_json::from_slice(payload) {
         Ok(Answer { error: Some(error), .. }) => Err(refused(&error)),
-        Ok(Answer { stream: Some(stream), domain, seq: sequence, duplicate, .. }) => {
-            Ok(Ack { stream, domain, sequence, duplicate })
+        Ok(Answer { stream: Some(stream), domain, seq: sequence, duplicate, count, .. }) => {
+            Ok(Ack { stream, domain, sequence, duplicate, count })
         }
         _ => Err(AppendError::Unknown("JetStream's acknowledgement cannot be read".into())),
     }
@@ -72,6 +94,11 @@ pub(super) fn not_atomic() -> AppendError {
     AppendError::Unavailable(
         "the command leads to several events, and the stream does not have allow_atomic: run `agent-service stream upgrade`".into(),
     )
+}
+
+/// There is nothing to send.
+pub(super) fn no_events() -> AppendError {
+    AppendError::Unstorable("there are no events to store".into())
 }
 
 /// No answer came in time.
@@ -125,5 +152,17 @@ mod tests {
         ));
         assert!(matches!(outcome("{}"), Err(AppendError::Unknown(_))));
         assert!(matches!(outcome("hello"), Err(AppendError::Unknown(_))));
+    }
+
+    #[test]
+    fn a_batch_counts_only_if_all_of_it_was_acknowledged() {
+        let first_of = |json: &str, count| read(json.as_bytes()).and_then(|ack| ack.first_of(count));
+        assert_eq!(first_of(r#"{"stream":"S","seq":7}"#, 1), Ok(7));
+        assert_eq!(first_of(r#"{"stream":"S","seq":7,"batch":"b","count":3}"#, 3), Ok(5));
+        for other in
+            [r#"{"stream":"S","seq":7}"#, r#"{"stream":"S","seq":7,"count":2}"#, r#"{"stream":"S","seq":1,"count":3}"#]
+        {
+            assert!(matches!(first_of(other, 3), Err(AppendError::Unknown(_))), "{other}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_nats::jetstream::Context;
 use serde_json::{Value, json};
 
+use super::sharing::Sharing;
 use super::stream_audit::{Violation, audit};
 use super::{ApiError, api, code};
 use crate::name::{Name, Subjects, snapshot_bucket_of};
@@ -55,6 +56,8 @@ pub struct EventStream {
     pub name: String,
     /// Whether several events can be stored all or none.
     pub atomic: bool,
+    /// Whether several commands of several events may share the cost of that.
+    pub(super) sharing: Sharing,
     /// Whether reads may be served without the leader.
     pub direct: bool,
     /// Whether it captures commands as well.
@@ -104,6 +107,11 @@ impl EventStream {
         Ok(None)
     }
 
+    /// Whether commands of several events may share batches, by the server that leads the stream.
+    pub fn shares_batches(&self) -> bool {
+        self.sharing != Sharing::Never
+    }
+
     /// Reads the settings of a stream that stands.
     pub(super) fn adopt(domain: &Name, config: &Value) -> Result<Self, StreamError> {
         let name = config.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -115,6 +123,7 @@ impl EventStream {
         let commands = Subjects::new(domain).commands();
         Ok(Self {
             atomic: flag("allow_atomic"),
+            sharing: Sharing::of(config),
             direct: flag("allow_direct"),
             replicated: config.get("num_replicas").and_then(Value::as_u64).is_some_and(|count| count > 1),
             captures_commands: subjects(config).any(|subject| subject == commands),
