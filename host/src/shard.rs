@@ -4,6 +4,7 @@
 
 mod cover;
 mod failures;
+mod glimpse;
 mod live;
 mod load;
 mod parked;
@@ -20,6 +21,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::future::{BoxFuture, LocalBoxFuture};
@@ -28,6 +30,7 @@ use hashlink::LinkedHashMap;
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::cover::Covered;
+pub use self::glimpse::{Glimpse, Sign};
 use self::live::Live;
 use self::parked::Parked;
 use self::pipeline::Pipeline;
@@ -38,7 +41,7 @@ use crate::activation::Activation;
 use crate::clock::Clock;
 use crate::instances::Instances;
 use crate::message::{Code, Failure, Reply, Request};
-use crate::metrics::Metrics;
+use crate::metrics::{Meter, Metrics, Stage};
 use crate::name::{AggregateId, Name};
 use crate::store::{EventStore, SnapshotStore};
 
@@ -58,8 +61,8 @@ const FAREWELL_SNAPSHOTS_MAX: usize = 64;
 
 /// Where a reply goes.
 pub trait Responder: Send {
-    /// Sends the reply.
-    fn respond(self: Box<Self>, reply: Reply) -> BoxFuture<'static, ()>;
+    /// Sends the reply, so long after the request's arrival.
+    fn respond(self: Box<Self>, reply: Reply, after: Duration) -> BoxFuture<'static, ()>;
 }
 
 /// A request and where its reply goes.
@@ -68,6 +71,8 @@ pub struct Job {
     pub request: Request,
     /// Where the reply goes.
     pub responder: Box<dyn Responder>,
+    /// When the request arrived.
+    pub arrived: Instant,
 }
 
 /// A job that no shard takes, and the failure to answer it with.
@@ -123,6 +128,8 @@ enum Order {
     Recent(usize, oneshot::Sender<Vec<AggregateId>>),
     /// A snapshot is to cover this aggregate.
     Cover(AggregateId, Cover),
+    /// By how many events is a snapshot behind at most?
+    Behind(oneshot::Sender<u64>),
 }
 
 /// The order that a snapshot covers an aggregate's events through a sequence.
@@ -234,13 +241,14 @@ impl Shards {
     pub fn serve(shards: Vec<(ShardThread, Service)>) -> Self {
         let count = shards.len();
         let (mut mailboxes, mut threads, mut orders) = (Vec::new(), Vec::new(), Vec::new());
-        for (thread, service) in shards {
+        for (number, (thread, service)) in shards.into_iter().enumerate() {
             let (sender, mailbox) = mpsc::channel(MAILBOX_MAX);
             let (order, ordered) = mpsc::channel(ORDERS_MAX);
             let capacity = service.cache_capacity.div_ceil(count).max(1);
+            let meter = service.metrics.shard(number);
             threads.push(thread.begin(move |runtime| {
                 let last_words = Arc::clone(&service.last_words);
-                thread::drive(runtime, Shard::new(service, capacity).run(mailbox, ordered));
+                thread::drive(runtime, Shard::new(service, capacity, meter).run(mailbox, ordered));
                 runtime.block_on(last_words());
             }));
             mailboxes.push(sender);
@@ -312,7 +320,7 @@ struct Shard {
 }
 
 impl Shard {
-    fn new(service: Service, capacity: usize) -> Self {
+    fn new(service: Service, capacity: usize, meter: Arc<Meter>) -> Self {
         let pipeline = Pipeline {
             trials: Trials::new(Arc::clone(&service.activation), service.trial_percent),
             parked: Parked::default(),
@@ -323,6 +331,7 @@ impl Shard {
             snapshots: service.snapshots,
             clock: service.clock,
             metrics: service.metrics,
+            meter,
             snapshot_frequency: service.snapshot_frequency.max(1),
             reply_bytes_max: service.reply_bytes_max,
             cursors: std::cell::RefCell::default(),
@@ -342,6 +351,7 @@ impl Shard {
         let mut running = Running::new();
         let mut open = true;
         while open || !running.is_empty() {
+            self.pipeline.meter.turn(self.idle.len() + self.busy.len(), self.waiting);
             tokio::select! {
                 Some(order) = orders.recv() => self.obey(order, &mut running),
                 Some(finished) = running.next(), if !running.is_empty() => self.finished(finished, &mut running),
@@ -375,6 +385,9 @@ impl Shard {
                 }
                 None => self.begin(id, Task::Cover(cover), running),
             },
+            Order::Behind(told) => {
+                let _ = told.send(self.idle.values().map(Live::events_behind).max().unwrap_or_default());
+            }
         }
     }
 
@@ -386,9 +399,7 @@ impl Shard {
                 waiting.push_back(Task::Serve(job));
                 self.waiting += 1;
             } else {
-                let reply = Reply::Error(overloaded(&id));
-                self.pipeline.metrics.replied(&reply);
-                job.responder.respond(reply).await;
+                self.pipeline.reply(job, Reply::Error(overloaded(&id))).await;
             }
             return;
         }
@@ -477,9 +488,9 @@ async fn work(pipeline: Rc<Pipeline>, id: AggregateId, mut live: Option<Live>, t
 
 /// Serves one request, replies, applies what it stored, then takes the snapshot that is due.
 async fn serve(pipeline: &Pipeline, id: &AggregateId, live: &mut Option<Live>, job: Job) {
+    pipeline.meter.passed(Stage::Queue, job.arrived.elapsed());
     let reply = pipeline.serve(live, &job.request).await;
-    pipeline.metrics.replied(&reply);
-    job.responder.respond(reply).await;
+    pipeline.reply(job, reply).await;
     pipeline.apply_stored(id, live);
     if let Some(live) = live.as_mut()
         && pipeline.snapshot_due(live)
