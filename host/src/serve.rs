@@ -15,6 +15,7 @@ mod scrape;
 mod shadowing;
 mod silence;
 mod status;
+mod systemd;
 mod watched;
 mod way_back;
 
@@ -89,6 +90,7 @@ pub async fn run(connection: Connection, service: Service) -> Result<(), ServeEr
         } else {
             tracing::info!("stopping");
             health.stop();
+            systemd::stopping().await;
         }
         tokio::select! {
             () = host.stop() => {}
@@ -111,6 +113,7 @@ async fn watch_over(health: &Arc<Health>, service: &Service) -> Result<JoinSet<(
         watching.spawn(server.serve(Arc::new(HostPages(Arc::clone(health)))));
     }
     watching.spawn(lookout::keep(Arc::clone(health)));
+    watching.spawn(systemd::keep(Arc::clone(health)));
     Ok(watching)
 }
 

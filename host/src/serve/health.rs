@@ -75,6 +75,17 @@ pub(super) struct Readiness {
     pub(super) parts: Vec<Part>,
 }
 
+impl Readiness {
+    /// The parts that are not there, in words.
+    pub(super) fn failing(&self) -> String {
+        let failing = self.parts.iter().filter_map(|Part { part, domain, why }| {
+            let domain = domain.as_ref().map(|domain| format!(" of {domain}")).unwrap_or_default();
+            why.as_ref().map(|why| format!("{part}{domain}: {why}"))
+        });
+        failing.collect::<Vec<_>>().join("; ")
+    }
+}
+
 /// A shard that gives no sign of life.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Silent {

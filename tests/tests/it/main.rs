@@ -31,6 +31,7 @@ mod leaf_nodes;
 mod lost_storage;
 mod many_reloads;
 mod metrics;
+mod notify;
 mod other_language;
 mod outage;
 mod overload;

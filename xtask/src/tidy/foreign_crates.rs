@@ -36,6 +36,7 @@ const CONFINED: &[Confined] = &[
         ],
     },
     Confined { crates: &["hyper", "hyper_util", "http_body_util"], allowed: &["host/src/http.rs", "host/src/http/"] },
+    Confined { crates: &["sd_notify"], allowed: &["host/src/serve/systemd.rs"] },
     Confined { crates: &["minlz", "crc", "tar"], allowed: &["host/src/backup/"] },
     Confined { crates: &["nkeys"], allowed: &["host/src/signature.rs", "host/src/signature/"] },
     Confined { crates: &["notify"], allowed: &["host/src/watch.rs", "host/src/watch/"] },
