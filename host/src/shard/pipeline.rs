@@ -64,6 +64,8 @@ impl Pipeline {
     /// Serves one request to one aggregate; takes it live or not, and leaves it live where
     /// that is of use.
     pub(super) async fn serve(&self, live: &mut Option<Live>, request: &Request) -> Reply {
+        #[cfg(feature = "sabotage")]
+        crate::sabotage::gets_stuck();
         let mut outcome = self.attempt(live, request).await;
         if outcome.as_ref().is_err_and(|failure| failure.mendable) {
             // Another aggregate took the instance down: a fresh one serves this request.

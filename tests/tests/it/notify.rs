@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 use tests::plugins::plugin;
-use tests::{Host, HostBuilder, Nats, PATIENCE, PluginDir};
+use tests::{Agent, Host, HostBuilder, Nats, PATIENCE, PluginDir, http};
 use tokio::net::UnixDatagram;
 
 /// The half of systemd that listens.
@@ -96,6 +96,27 @@ async fn the_watchdog_is_told_again_and_again_from_start_to_stop() -> Result<()>
     }
     nats.server()?.resume()?;
     ensure!(host.exit_code().await? == 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_shard_that_is_stuck_is_not_covered_up() -> Result<()> {
+    let nats = Nats::start().await?;
+    let systemd = Systemd::listen()?;
+    let builder = systemd.starts(Host::builder(&nats)?.sabotaged("stuck-shard")).env("HTTP_ADDR", "127.0.0.1:0");
+    let host = builder.env("PLUGIN_DEADLINE", "10ms").env("WATCHDOG_USEC", 1_000_000).start(&nats).await?;
+    let address = host.http_address().await?;
+    systemd.told_until("WATCHDOG=1").await?;
+
+    nats.publish(Agent::new().deploy()).await?;
+
+    systemd.told_until("STATUS=stuck: shard").await?;
+    for _ in 0..3 {
+        let told = systemd.told().await?;
+        ensure!(told.iter().all(|line| line.starts_with("STATUS=stuck: shard")), "{told:?}");
+    }
+    let live = http::get(&address, "/livez").await?;
+    ensure!(live.status == 503 && live.body.contains("of agent has been silent"), "{live:?}");
     Ok(())
 }
 
