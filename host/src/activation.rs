@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use crate::domain::{Author, Description, Digest, Generation, PluginError};
+use crate::metrics::Metrics;
 use crate::snapshot::Snapshot;
 use crate::witness::Window;
 
@@ -22,6 +23,8 @@ pub struct Activation {
     proven: BTreeSet<Digest>,
     probation: Option<Probation>,
     failures: AtomicU64,
+    /// Where its domain's failures are counted, whatever code is live.
+    metrics: Option<Arc<Metrics>>,
     /// Where decisions are shown, while somebody looks.
     window: RwLock<Option<Arc<Window>>>,
 }
@@ -56,7 +59,13 @@ impl Activation {
     pub fn new(generation: Arc<dyn Generation>, number: u64, proven: BTreeSet<Digest>) -> Self {
         let author = Author { plugin: plugin_text(&*generation), activation: number };
         let (failures, window) = (AtomicU64::new(0), RwLock::default());
-        Self { generation, author, proven, probation: None, failures, window }
+        Self { generation, author, proven, probation: None, failures, window, metrics: None }
+    }
+
+    /// The same with its failures counted there as well.
+    #[must_use]
+    pub fn counted_in(self, metrics: Arc<Metrics>) -> Self {
+        Self { metrics: Some(metrics), ..self }
     }
 
     /// The same on probation.
@@ -115,6 +124,9 @@ impl Activation {
     pub fn failed(&self, error: &PluginError) {
         if matches!(error, PluginError::InstanceLost) {
             return;
+        }
+        if let Some(metrics) = &self.metrics {
+            metrics.plugin_failures.add(1);
         }
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
         if let Some(probation) = &self.probation

@@ -21,7 +21,7 @@ pub use self::endpoint::Endpoint;
 use self::intake::Intake;
 use crate::domain::Description;
 use crate::message::{Failure, Reply};
-use crate::metrics::Metrics;
+use crate::metrics::{Asked, Metrics};
 use crate::name::{Address, Name, Subjects, abuses_reply, header};
 use crate::nats::{self, reply_headers};
 use crate::request;
@@ -140,13 +140,14 @@ impl Lane {
             return;
         }
         let address = subjects.parse(&subject);
-        let endpoint = match address {
-            Some(Address::Query { .. }) => &self.queries,
-            _ => &self.commands,
+        let (endpoint, asked) = match address {
+            Some(Address::Query { .. }) => (&self.queries, Asked::Query),
+            Some(Address::Command { verb, .. }) => (&self.commands, Asked::Command(verb)),
+            None => (&self.commands, Asked::Command("")),
         };
         let endpoint = Arc::clone(endpoint);
         let begun = Instant::now();
-        let respond_by = |client: &Client| Box::new(NatsResponder { client: client.clone(), reply, endpoint, begun });
+        let respond_by = |client: &Client| Box::new(NatsResponder { client: client.clone(), reply, endpoint });
         let read = match address {
             Some(address) => {
                 let description = self.description.borrow();
@@ -157,7 +158,7 @@ impl Lane {
         let (responder, failure): (Box<dyn Responder>, Failure) = match read {
             Ok(request) => {
                 let client = self.shard_clients.get(shards.place(request.id())).unwrap_or(&self.client);
-                match shards.submit(Job { responder: respond_by(client), request }) {
+                match shards.submit(Job { responder: respond_by(client), request, arrived: begun.into_std() }) {
                     Ok(()) => return,
                     Err(undelivered) => (undelivered.job.responder, undelivered.failure),
                 }
@@ -168,8 +169,10 @@ impl Lane {
             }
         };
         let reply = Reply::Error(failure);
-        self.metrics.replied(&reply);
-        responder.respond(reply).await;
+        self.metrics.replied(asked, &reply);
+        let after = begun.elapsed();
+        self.metrics.outside().answered(asked, after);
+        responder.respond(reply, after).await;
     }
 }
 
@@ -194,13 +197,12 @@ struct NatsResponder {
     client: Client,
     reply: Option<Subject>,
     endpoint: Arc<Endpoint>,
-    begun: Instant,
 }
 
 impl Responder for NatsResponder {
-    fn respond(self: Box<Self>, reply: Reply) -> BoxFuture<'static, ()> {
+    fn respond(self: Box<Self>, reply: Reply, after: Duration) -> BoxFuture<'static, ()> {
         async move {
-            self.endpoint.answered(&reply, self.begun.elapsed());
+            self.endpoint.answered(&reply, after);
             let Some(subject) = self.reply else { return };
             let (headers, payload) = (reply_headers(&reply), reply.to_bytes());
             if let Err(error) = self.client.publish_with_headers(subject, headers, payload).await {

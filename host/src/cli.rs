@@ -12,6 +12,7 @@ mod event_reader;
 mod events;
 mod exit;
 mod field_list;
+mod health;
 mod inbox;
 mod origins;
 mod output;
@@ -47,6 +48,7 @@ pub async fn run(command: Command, connection: &Connection, service: &Service) -
         Command::Backup(backup) => backup::run(backup, connection).await,
         Command::Restore(restore) => restore::run(restore, connection).await,
         Command::Verify(verify) => verify::run(verify, connection, service).await,
+        Command::Health(health) => health::run(health, service).await,
         Command::Completions(completions) => completions::run(completions),
     }
 }

@@ -133,9 +133,9 @@ pub struct Service {
     /// How long to wait for JetStream to acknowledge events
     #[arg(long, env, value_name = "TIME", default_value = "5s", value_parser = positive_duration)]
     pub append_timeout: Duration,
-    /// Address of health and metrics; this version serves none
-    #[arg(long, env, value_name = "ADDRESS")]
-    pub http_addr: Option<String>,
+    /// Address of health and metrics, HOST:PORT; empty for none
+    #[arg(long, env, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = http_address)]
+    pub http_addr: String,
     /// trace, debug, info, warn or error, or a filter per module
     #[arg(long, env, value_name = "FILTER", default_value = "info", value_parser = log_filter)]
     pub log_level: String,
@@ -373,6 +373,16 @@ fn stream_name(text: &str) -> Result<String, String> {
 fn queue_group(text: &str) -> Result<String, String> {
     let fits = !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control() || "*>".contains(c));
     if fits { Ok(text.to_owned()) } else { Err("a queue group has no white space and none of * >".into()) }
+}
+
+/// `HOST:PORT`, or an empty text, which stands for none.
+fn http_address(text: &str) -> Result<String, String> {
+    let fits = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if fits || text.is_empty() {
+        Ok(text.to_owned())
+    } else {
+        Err("it takes HOST:PORT like 127.0.0.1:8080, or nothing to go without health and metrics".into())
+    }
 }
 
 fn log_filter(text: &str) -> Result<String, String> {

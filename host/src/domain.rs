@@ -117,6 +117,11 @@ impl Description {
         self.commands.iter().map(|c| &c.name).find(|name| name.as_str() == verb)
     }
 
+    /// The names of all verbs.
+    pub fn verbs(&self) -> impl Iterator<Item = &Name> {
+        self.commands.iter().map(|command| &command.name)
+    }
+
     /// The event's name, where the domain has it.
     pub fn event(&self, event: &str) -> Option<&Name> {
         self.events.iter().map(|e| &e.name).find(|name| name.as_str() == event)

@@ -3,6 +3,7 @@
 //! Knows nothing of how a command is decided or stored.
 
 pub mod dead;
+mod depth;
 mod lanes;
 mod line;
 mod pin;
@@ -21,6 +22,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use self::dead::Dead;
+pub use self::depth::{Depth, depth};
 use self::lanes::{Begun, Lanes};
 use self::line::Line;
 use self::pin::{Pin, Pulled};
@@ -73,6 +75,21 @@ pub struct Inbox {
     pub stop: watch::Receiver<bool>,
     /// Events were stored where they do not belong, so the domain must not be served here.
     pub misplaced: watch::Receiver<Option<String>>,
+    /// Where it tells what it does.
+    pub duty: watch::Sender<Duty>,
+}
+
+/// What a host does for the durable lane of a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Duty {
+    /// It finds the streams, or makes them.
+    Opening,
+    /// Another host has the pin, and this one stands by.
+    StandingBy,
+    /// It executes the lane's commands.
+    Executing,
+    /// It cannot serve the lane for now, and says why.
+    Hindered(String),
 }
 
 /// Which lane a message goes by: its aggregate's, or one of its own.
@@ -125,6 +142,7 @@ impl Inbox {
                     workshop.remove_unreadable(&context, &standing).await?;
                 }
                 let pin = pin.insert(Pin::open(&context, standing).await?);
+                self.duty.send_replace(Duty::StandingBy);
                 pin.gain().await?;
                 workshop
                     .learn_parked()
@@ -132,6 +150,7 @@ impl Inbox {
                     .map_err(|error| InboxError::new(workshop.reader.inbox(), error.to_string()))?;
                 failures = 0;
                 told = None;
+                self.duty.send_replace(Duty::Executing);
                 tracing::info!(domain = %self.domain, "this host executes the durable lane");
                 Err(hands.serve(&workshop, pin, &in_term).await)
             };
@@ -147,6 +166,7 @@ impl Inbox {
             pin = None;
             failures += 1;
             let Err(error) = lost;
+            self.duty.send_replace(Duty::Hindered(error.to_string()));
             if told.as_ref() != Some(&error) {
                 tracing::warn!(domain = %self.domain, %error, "the durable lane is not served by this host for now");
                 told = Some(error);

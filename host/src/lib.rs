@@ -39,6 +39,7 @@ pub mod nats;
 pub mod backup;
 pub mod bus;
 pub mod fleet;
+pub mod http;
 pub mod inbox;
 pub mod plugin;
 pub mod watch;

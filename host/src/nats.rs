@@ -2,9 +2,11 @@
 
 mod reply;
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 pub use async_nats::Client;
+use async_nats::connection::State;
 use async_nats::jetstream;
 pub use async_nats::jetstream::Context as JetStream;
 use async_nats::{ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
@@ -73,6 +75,16 @@ pub async fn settled(client: &Client) {
     if tokio::time::timeout(REQUEST_TIMEOUT, round_trip).await.is_err() {
         tracing::warn!("NATS does not answer on a new connection: requests may find nobody for a moment");
     }
+}
+
+/// Whether the connection stands.
+pub fn is_connected(client: &Client) -> bool {
+    client.connection_state() == State::Connected
+}
+
+/// How often it was made: once at first, and once each time that it came back.
+pub fn connects(client: &Client) -> u64 {
+    client.statistics().connects.load(Ordering::Relaxed)
 }
 
 /// JetStream as the connection settings name it.

@@ -1,5 +1,5 @@
-//! Two promises that the host can be told to break, so that it can be shown that the fault suite
-//! notices. Only in builds with the feature `sabotage`, which nothing that ships has.
+//! Promises that the host can be told to break, so that it can be shown that the fault suite, or whoever
+//! watches, notices. Only in builds with the feature `sabotage`, which nothing that ships has.
 
 use std::sync::OnceLock;
 
@@ -14,6 +14,13 @@ pub(crate) fn skips_expected_sequence() -> bool {
 /// Commands are answered before JetStream has acknowledged their events.
 pub(crate) fn answers_before_the_ack() -> bool {
     chosen() == "reply-before-ack"
+}
+
+/// The thread that serves a request never comes back from it.
+pub(crate) fn gets_stuck() {
+    while chosen() == "stuck-shard" {
+        std::thread::park();
+    }
 }
 
 fn chosen() -> &'static str {

@@ -6,9 +6,17 @@ mod directory;
 mod domain;
 mod fleet_source;
 mod ground;
+mod health;
 mod loader;
+mod lookout;
+mod pages;
+mod process;
+mod scrape;
 mod shadowing;
+mod silence;
 mod status;
+mod systemd;
+mod watched;
 mod way_back;
 
 use std::path::Path;
@@ -20,17 +28,20 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use self::directory::Found;
 pub use self::ground::stream_settings;
+use self::health::Health;
 use self::loader::{Ask, Loader, Source};
+use self::pages::HostPages;
 use self::status::{Identity, Status};
 use crate::bus::BusError;
 use crate::bus::control::{self, Operated, Order};
 use crate::config::{Connection, PluginSource, Service, SettingsError};
 use crate::fleet::{Fleet, FleetError};
+use crate::http::{HttpError, Server};
 use crate::name::{Name, SERVICE};
 use crate::nats::{self, Client, JetStream, NatsError};
 use crate::plugin::{CodeCache, Limits, LoadError, PluginEngine};
@@ -52,9 +63,9 @@ const START_PAUSE: Duration = Duration::from_secs(1);
 pub async fn run(connection: Connection, service: Service) -> Result<(), ServeError> {
     connection.check()?;
     service.check()?;
-    if service.http_addr.as_ref().is_some_and(|address| !address.is_empty()) {
-        tracing::warn!("HTTP_ADDR is set, but this version serves no HTTP");
-    }
+    let health = Arc::new(Health::new(service.plugin_deadline));
+    // Before anything is served: whoever watches sees the start as well.
+    let _watching = watch_over(&health, &service).await?;
     if service.plugin_trusted_keys.is_empty() {
         tracing::warn!(
             "plugins are not checked for signatures: PLUGIN_TRUSTED_KEYS names the keys whose signatures they must bear"
@@ -64,7 +75,7 @@ pub async fn run(connection: Connection, service: Service) -> Result<(), ServeEr
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
     loop {
         let host = tokio::select! {
-            host = Host::start_in_time(&connection, &service) => host?,
+            host = Host::start_in_time(&connection, &service, &health) => host?,
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
         };
@@ -78,6 +89,8 @@ pub async fn run(connection: Connection, service: Service) -> Result<(), ServeEr
             tracing::error!("the connection to NATS ended for good: starting anew");
         } else {
             tracing::info!("stopping");
+            health.stop();
+            systemd::stopping().await;
         }
         tokio::select! {
             () = host.stop() => {}
@@ -87,7 +100,21 @@ pub async fn run(connection: Connection, service: Service) -> Result<(), ServeEr
         if !again {
             return Ok(());
         }
+        health.disconnected();
     }
+}
+
+/// Lets others see how the process fares, for as long as what this gives is kept.
+async fn watch_over(health: &Arc<Health>, service: &Service) -> Result<JoinSet<()>, ServeError> {
+    let mut watching = JoinSet::new();
+    if !service.http_addr.is_empty() {
+        let server = Server::bind(&service.http_addr).await?;
+        tracing::info!(address = %server.address(), "HTTP is served");
+        watching.spawn(server.serve(Arc::new(HostPages(Arc::clone(health)))));
+    }
+    watching.spawn(lookout::keep(Arc::clone(health)));
+    watching.spawn(systemd::keep(Arc::clone(health)));
+    Ok(watching)
 }
 
 /// What everything that is served has around it.
@@ -99,6 +126,7 @@ struct Surroundings {
     server: ServerFacts,
     registry: Registry,
     open_batches: OpenBatches,
+    health: Arc<Health>,
     /// The domains this host serves, whose subjects no reply may have.
     served: watch::Sender<Arc<[Name]>>,
 }
@@ -116,12 +144,17 @@ struct Host {
 impl Host {
     /// Starts, again and again while JetStream does not answer: it may have lost a leader, and will
     /// have another one.
-    async fn start_in_time(connection: &Connection, service: &Service) -> Result<Self, ServeError> {
+    async fn start_in_time(
+        connection: &Connection,
+        service: &Service,
+        health: &Arc<Health>,
+    ) -> Result<Self, ServeError> {
         let give_up = Instant::now() + connection.nats_connect_timeout;
         loop {
-            match Self::start(connection, service).await {
+            match Self::start(connection, service, health).await {
                 Err(error) if error.may_pass() && Instant::now() < give_up => {
                     tracing::warn!(%error, "not started yet: trying again");
+                    health.disconnected();
                     tokio::time::sleep(START_PAUSE).await;
                 }
                 started => return started,
@@ -129,7 +162,7 @@ impl Host {
         }
     }
 
-    async fn start(connection: &Connection, service: &Service) -> Result<Self, ServeError> {
+    async fn start(connection: &Connection, service: &Service, health: &Arc<Health>) -> Result<Self, ServeError> {
         let registry = registry(service)?;
         let directory = match service.plugin_source {
             PluginSource::Dir => Some(
@@ -142,6 +175,7 @@ impl Host {
         let loading =
             tokio::task::spawn_blocking(move || path.map_or_else(Vec::new, |path| found_in(&at_first, &path)));
         let client = nats::connect(connection, SERVICE).await?;
+        health.connected(client.clone());
         let context = nats::jetstream(client.clone(), connection);
         let server = check_server(&client, &context, connection.js_domain()).await?;
         tracing::info!(server = server.version, js_domain = server.domain, "NATS connected");
@@ -163,6 +197,7 @@ impl Host {
             server,
             registry,
             open_batches: OpenBatches::default(),
+            health: Arc::clone(health),
             served: watch::Sender::new(Arc::new([])),
         });
         let status = Status::new(identity(if fleet.is_some() { "nats" } else { "dir" }));
@@ -315,4 +350,7 @@ pub enum ServeError {
     /// The client is closed.
     #[error(transparent)]
     Bus(#[from] BusError),
+    /// Health and metrics cannot be served.
+    #[error(transparent)]
+    Http(#[from] HttpError),
 }

@@ -5,6 +5,7 @@
 mod cover;
 mod entrance;
 mod failures;
+mod glimpse;
 mod live;
 mod load;
 mod orders;
@@ -31,6 +32,7 @@ use tokio::sync::mpsc;
 pub use self::cover::Covered;
 use self::entrance::overloaded;
 pub use self::entrance::{Entrance, Job, Responder, Undelivered};
+pub use self::glimpse::{Glimpse, Sign};
 use self::live::Live;
 pub use self::orders::Orders;
 use self::orders::{Cover, Order};
@@ -43,7 +45,7 @@ use crate::activation::Activation;
 use crate::clock::Clock;
 use crate::instances::Instances;
 use crate::message::Reply;
-use crate::metrics::Metrics;
+use crate::metrics::{Meter, Metrics, Stage};
 use crate::name::{AggregateId, Name};
 use crate::store::{EventStore, SnapshotStore};
 
@@ -117,13 +119,14 @@ impl Shards {
     pub fn serve(shards: Vec<(ShardThread, Service)>) -> Self {
         let count = shards.len();
         let (mut mailboxes, mut threads, mut orders) = (Vec::new(), Vec::new(), Vec::new());
-        for (thread, service) in shards {
+        for (number, (thread, service)) in shards.into_iter().enumerate() {
             let (sender, mailbox) = mpsc::channel(MAILBOX_MAX);
             let (order, ordered) = mpsc::channel(ORDERS_MAX);
             let capacity = service.cache_capacity.div_ceil(count).max(1);
+            let meter = service.metrics.shard(number);
             threads.push(thread.begin(move |runtime| {
                 let last_words = Arc::clone(&service.last_words);
-                thread::drive(runtime, Shard::new(service, capacity).run(mailbox, ordered));
+                thread::drive(runtime, Shard::new(service, capacity, meter).run(mailbox, ordered));
                 runtime.block_on(last_words());
             }));
             mailboxes.push(sender);
@@ -190,7 +193,7 @@ struct Shard {
 }
 
 impl Shard {
-    fn new(service: Service, capacity: usize) -> Self {
+    fn new(service: Service, capacity: usize, meter: Arc<Meter>) -> Self {
         let pipeline = Pipeline {
             trials: Trials::new(Arc::clone(&service.activation), service.trial_percent),
             parked: Parked::default(),
@@ -201,6 +204,7 @@ impl Shard {
             snapshots: service.snapshots,
             clock: service.clock,
             metrics: service.metrics,
+            meter,
             snapshot_frequency: service.snapshot_frequency.max(1),
             reply_bytes_max: service.reply_bytes_max,
             cursors: std::cell::RefCell::default(),
@@ -220,6 +224,7 @@ impl Shard {
         let mut running = Running::new();
         let mut open = true;
         while open || !running.is_empty() {
+            self.pipeline.meter.turn(self.idle.len() + self.busy.len(), self.waiting);
             tokio::select! {
                 Some(order) = orders.recv() => self.obey(order, &mut running),
                 Some(finished) = running.next(), if !running.is_empty() => self.finished(finished, &mut running),
@@ -253,6 +258,9 @@ impl Shard {
                 }
                 None => self.begin(id, Task::Cover(cover), running),
             },
+            Order::Behind(told) => {
+                let _ = told.send(self.idle.values().map(Live::events_behind).max().unwrap_or_default());
+            }
         }
     }
 
@@ -264,9 +272,7 @@ impl Shard {
                 waiting.push_back(Task::Serve(job));
                 self.waiting += 1;
             } else {
-                let reply = Reply::Error(overloaded(&id));
-                self.pipeline.metrics.replied(&reply);
-                job.responder.respond(reply).await;
+                self.pipeline.reply(job, Reply::Error(overloaded(&id))).await;
             }
             return;
         }
@@ -355,9 +361,9 @@ async fn work(pipeline: Rc<Pipeline>, id: AggregateId, mut live: Option<Live>, t
 
 /// Serves one request, replies, applies what it stored, then takes the snapshot that is due.
 async fn serve(pipeline: &Pipeline, id: &AggregateId, live: &mut Option<Live>, job: Job) {
+    pipeline.meter.passed(Stage::Queue, job.arrived.elapsed());
     let reply = pipeline.serve(live, &job.request).await;
-    pipeline.metrics.replied(&reply);
-    job.responder.respond(reply).await;
+    pipeline.reply(job, reply).await;
     pipeline.apply_stored(id, live);
     if let Some(live) = live.as_mut()
         && pipeline.snapshot_due(live)

@@ -180,7 +180,7 @@ impl Host {
             sabotage: false,
         }
         .env("NATS_URL", url)
-        // Tests run side by side, and nobody here asks for health.
+        // Tests run side by side: those that ask for health have a port chosen.
         .env("HTTP_ADDR", "")
         .env("LOG_LEVEL", "info")
         .env("RUST_BACKTRACE", "1");
@@ -205,6 +205,17 @@ impl Host {
             let found = log.lines().any(|line| words.iter().all(|word| line.contains(&word.to_lowercase())));
             ensure!(found, "not there");
             Ok(())
+        })
+        .await
+    }
+
+    /// Where it serves HTTP, where `HTTP_ADDR` has port 0.
+    pub async fn http_address(&self) -> Result<String> {
+        eventually("HTTP is served", async || {
+            let log = self.log()?;
+            let line = log.lines().find(|line| line.contains("HTTP is served")).context("not yet")?;
+            let address = line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next());
+            Ok(address.context("no address")?.to_owned())
         })
         .await
     }

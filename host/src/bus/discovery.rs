@@ -126,7 +126,7 @@ fn stats(endpoint: &Endpoint, metrics: &Metrics) -> Value {
         "average_processing_time": nanos.checked_div(reading.requests).unwrap_or_default(),
         // The whole domain's, commands and queries together.
         "data": {
-            "ok": metrics.ok.get(),
+            "ok": metrics.ok(),
             "failures": failures,
             "abused_replies": metrics.abused_replies.get(),
             "conflicts": metrics.conflicts.get(),

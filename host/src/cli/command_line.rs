@@ -8,6 +8,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use super::backup::Backup;
 use super::completions::Completions;
 use super::events::Events;
+use super::health::Health;
 use super::inbox::InboxCommand;
 use super::plugin::PluginCommand;
 use super::restore::Restore;
@@ -69,6 +70,11 @@ pub enum Command {
     /// snapshots that are what their events give. Nothing is changed; hosts may go on serving. Exits
     /// with 0 where nothing is wrong, with 9 where something is, with 6 where it cannot be read.
     Verify(Verify),
+    /// Ask a running host whether it is ready
+    ///
+    /// The health check of a container without curl. Exits with 0 where it is, else with 1, and says
+    /// which part is not.
+    Health(Health),
     /// Print a completion script for a shell
     Completions(Completions),
 }
@@ -152,7 +158,7 @@ mod tests {
 
     #[test]
     fn help_reads_well() {
-        let paths: [&[&str]; 26] = [
+        let paths: [&[&str]; 27] = [
             &[],
             &["send"],
             &["state"],
@@ -178,6 +184,7 @@ mod tests {
             &["backup"],
             &["restore"],
             &["verify"],
+            &["health"],
             &["completions"],
         ];
         for path in paths {

@@ -25,7 +25,7 @@ pub(super) const PIN_TIMEOUT: Duration = Duration::from_secs(6);
 /// aggregates, and an id belongs to one.
 const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
 /// JetStream's error code for a stream that is not there.
-const STREAM_NOT_FOUND: u64 = 10_059;
+pub(super) const STREAM_NOT_FOUND: u64 = 10_059;
 
 /// What the streams are made with.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::{self, AckKind};
@@ -18,7 +18,7 @@ use super::streams::{HELD_MAX, InboxError, Standing};
 use super::tries::{Next, Tries, pause};
 use super::unreadable::{self, Removed};
 use crate::message::{Code, Command, Failure, Reply, Request};
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics};
 use crate::name::{Address, AggregateId, header, printable};
 use crate::nats::{Client, JetStream, reply_headers};
 use crate::shard::{Entrance, Job, Responder};
@@ -61,7 +61,7 @@ impl Workshop {
     pub(super) async fn remove_unreadable(&self, context: &JetStream, standing: &Standing) -> Result<(), InboxError> {
         for Removed { sequence, subject, why } in unreadable::remove(context, standing).await? {
             tracing::warn!(sequence, subject, why, "durable command dropped: it cannot be read");
-            self.metrics.replied(&Reply::Error(Failure::invalid("", why)));
+            self.invalid(&subject, &Reply::Error(Failure::invalid("", why)));
         }
         Ok(())
     }
@@ -94,7 +94,7 @@ impl Workshop {
                     "invalid durable command"
                 );
                 let reply = Reply::Error(failure.clone());
-                self.metrics.replied(&reply);
+                self.invalid(&delivered.message.subject, &reply);
                 self.answer(headers, &reply).await;
                 true
             }
@@ -109,6 +109,11 @@ impl Workshop {
         if let Err(error) = delivered.message.ack_with(AckKind::Progress).await {
             tracing::debug!(%error, "a sign of life for a durable command was not sent");
         }
+    }
+
+    /// Counts an invalid command, which comes to no shard.
+    fn invalid(&self, subject: &str, reply: &Reply) {
+        self.metrics.replied(metrics::Asked::Command(subject.rsplit('.').next().unwrap_or_default()), reply);
     }
 
     /// Executes a command, unless one of its aggregate is parked.
@@ -222,7 +227,8 @@ impl Workshop {
 
     async fn attempt(&self, command: &Command) -> Reply {
         let (sender, reply) = oneshot::channel();
-        let job = Job { request: Request::Command(command.clone()), responder: Box::new(Waiting(sender)) };
+        let (request, responder) = (Request::Command(command.clone()), Box::new(Waiting(sender)));
+        let job = Job { request, responder, arrived: Instant::now() };
         match self.entrance.submit(job) {
             Err(undelivered) => Reply::Error(undelivered.failure),
             Ok(()) => reply.await.unwrap_or_else(|_| {
@@ -344,7 +350,7 @@ fn waits_behind(first: &Parked) -> Why {
 struct Waiting(oneshot::Sender<Reply>);
 
 impl Responder for Waiting {
-    fn respond(self: Box<Self>, reply: Reply) -> BoxFuture<'static, ()> {
+    fn respond(self: Box<Self>, reply: Reply, _after: Duration) -> BoxFuture<'static, ()> {
         // Nobody waits any more where the host stops.
         let _ = self.0.send(reply);
         futures::future::ready(()).boxed()

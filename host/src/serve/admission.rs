@@ -116,6 +116,12 @@ impl Loader {
         }
     }
 
+    /// Counts a candidate that has passed the gate.
+    fn passed(&self, report: Report, domain: &Name) -> Report {
+        self.around.health.metrics_of(domain).gate_accepted.add(1);
+        report
+    }
+
     /// Other code for a domain that is served.
     async fn swap(&mut self, domain: &Name, candidate: Candidate) -> Result<Arc<Activation>, Refused> {
         let begun = Instant::now();
@@ -133,7 +139,7 @@ impl Loader {
                 live: Some(Arc::clone(&served.live)),
                 recent: served.domain.orders.recent(RECENT_MAX).await,
             };
-            Some(self.gate(&candidate, &record, trial).await?)
+            Some(self.passed(self.gate(&candidate, &record, trial).await?, domain))
         };
         let newest = ground.newest_author().await;
         let number =
@@ -197,7 +203,7 @@ impl Loader {
                 Ok(()) if newest.is_some() => {
                     let live = before.as_ref().map(|before| self.partner(before, &newest));
                     let trial = Trial { ground: &ground, live, recent: Vec::new() };
-                    self.gate(&candidate, &record, trial).await.map(|found| report = Some(found))
+                    self.gate(&candidate, &record, trial).await.map(|found| report = Some(self.passed(found, domain)))
                 }
                 other => other,
             };
@@ -405,7 +411,8 @@ impl Loader {
     /// The candidate as it goes live; what it decides is tried out at first where it is new.
     fn activation(&self, candidate: &Candidate, number: u64, record: &CodeRecord, is_new: bool) -> Arc<Activation> {
         let settings = &self.around.service;
-        let activation = Activation::new(Arc::clone(&candidate.generation), number, record.reads.clone());
+        let activation = Activation::new(Arc::clone(&candidate.generation), number, record.reads.clone())
+            .counted_in(self.around.health.metrics_of(candidate.domain()));
         Arc::new(activation.on_probation(Probation {
             until: Instant::now() + settings.plugin_probation,
             failures_max: u64::from(settings.plugin_probation_failures),

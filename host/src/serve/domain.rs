@@ -1,7 +1,7 @@
 //! One domain that is served: its shards and its lane on the bus, started with some code and
 //! switched to other code while they run. Knows nothing of where code comes from.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::ground::{Ground, Stores};
+use super::watched::{State, Watched};
 use super::{ServeError, Surroundings};
 use crate::activation::Activation;
 use crate::bus::discovery::ServedDomain;
@@ -18,11 +19,11 @@ use crate::bus::{Endpoint, Lane, LaneEnds};
 use crate::clock::Clock;
 use crate::config::Switch;
 use crate::domain::Description;
-use crate::inbox::Inbox;
+use crate::inbox::{Duty, Inbox};
 use crate::metrics::Metrics;
 use crate::name::{Name, Subjects};
 use crate::nats::Client;
-use crate::shard::{self, Orders, Retention, ShardThread, Shards, Succession};
+use crate::shard::{self, Glimpse, Orders, Retention, ShardThread, Shards, Succession};
 
 /// Room that a reply's headers need beside its payload, in bytes.
 const REPLY_HEADERS_BYTES: usize = 4_096;
@@ -51,6 +52,7 @@ pub(super) struct Domain {
     number: watch::Sender<u64>,
     refused: watch::Sender<u64>,
     endpoints: [Arc<Endpoint>; 2],
+    pub(super) watched: Arc<Watched>,
 }
 
 impl Domain {
@@ -71,7 +73,8 @@ impl Domain {
             let (number, refused) = (number.subscribe(), refused.subscribe());
             Arc::new(Follower { behind, number, refused, runtime: Handle::current() }) as Arc<dyn Succession>
         });
-        let metrics = Arc::new(Metrics::default());
+        let metrics = around.health.metrics_of(domain);
+        metrics.name_verbs(activation.description().verbs());
         let (mut shards, mut clients) = (Vec::new(), Vec::new());
         for n in 0..shard_count() {
             let thread = ShardThread::start(&format!("{domain}-{n}")).map_err(ServeError::Threads)?;
@@ -86,13 +89,15 @@ impl Domain {
             ([(thread, _)], [client]) => (client.clone(), thread.runtime()),
             _ => (around.client.clone(), Handle::current()),
         };
+        let runtimes: Vec<Handle> = shards.iter().map(|(thread, _)| thread.runtime()).collect();
         let shards = Shards::serve(shards);
+        let glimpse = Glimpse::of(&shards, runtimes, &metrics);
         let orders = shards.orders();
         let endpoints = endpoints(domain, &settings.queue_group);
         let (stop, stopping) = watch::channel(false);
         let lane = Lane {
             client: lane_client,
-            shard_clients: clients,
+            shard_clients: clients.clone(),
             description: description.subscribe(),
             served: around.served.subscribe(),
             queue_group: settings.queue_group.clone(),
@@ -102,8 +107,11 @@ impl Domain {
             queries: Arc::clone(&endpoints[1]),
         };
         let misplaced = ground.home.misplaced.subscribe();
-        let inbox = (settings.inbox == Switch::On)
-            .then(|| inbox(around, &ground, &shards, &metrics, description.subscribe(), stopping.clone()));
+        let duty = watch::Sender::new(Duty::Opening);
+        let duties = (settings.inbox == Switch::On).then(|| duty.subscribe());
+        let inbox = duties
+            .is_some()
+            .then(|| inbox(around, &ground, &shards, &metrics, description.subscribe(), stopping.clone(), duty));
         let ends = LaneEnds { stop: stopping, misplaced, lost: Arc::clone(&ground.home.lost) };
         let lane = lane.open(domain, shards, ends, &lane_runtime).await?;
         let retention = Retention::new(
@@ -116,12 +124,39 @@ impl Domain {
         );
         let retention = tokio::spawn(retention.run(number.subscribe()));
         let inbox = inbox.map(Inbox::start);
-        Ok(Self { ground, orders, metrics, lane, retention, inbox, stop, description, number, refused, endpoints })
+        let watched = Arc::new(Watched {
+            domain: domain.clone(),
+            metrics: Arc::clone(&metrics),
+            shards: glimpse,
+            clients,
+            lane: lane.abort_handle(),
+            misplaced: ground.home.misplaced.subscribe(),
+            duty: duties,
+            events: Arc::clone(&ground.events),
+            context: around.context.clone(),
+            state: Mutex::new(State::new(Arc::clone(activation))),
+        });
+        Ok(Self {
+            ground,
+            orders,
+            metrics,
+            lane,
+            retention,
+            inbox,
+            stop,
+            description,
+            number,
+            refused,
+            endpoints,
+            watched,
+        })
     }
 
     /// Lets other code decide: what is begun is finished by the code before.
     pub(super) async fn activate(&self, activation: &Arc<Activation>) {
+        self.metrics.name_verbs(activation.description().verbs());
         self.orders.activate(activation).await;
+        self.watched.goes_on_with(Arc::clone(activation));
         self.description.send_replace(Arc::new(activation.description().clone()));
         self.number.send_replace(activation.number());
     }
@@ -170,6 +205,7 @@ fn inbox(
     metrics: &Arc<Metrics>,
     description: watch::Receiver<Arc<Description>>,
     stop: watch::Receiver<bool>,
+    duty: watch::Sender<Duty>,
 ) -> Inbox {
     let settings = &around.service;
     Inbox {
@@ -187,6 +223,7 @@ fn inbox(
         tries_max: settings.inbox_tries,
         stop,
         misplaced: ground.home.misplaced.subscribe(),
+        duty,
     }
 }
 

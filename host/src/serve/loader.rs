@@ -111,7 +111,9 @@ impl Loader {
         if self.served.is_empty() {
             tracing::warn!("not ready: there is no plugin to serve");
         }
-        self.show().await
+        self.show().await?;
+        self.around.health.begun();
+        Ok(())
     }
 
     /// Loads and unloads until told to stop; then closes everything.
@@ -225,8 +227,8 @@ impl Loader {
             }
         }
         tracing::error!(origin = %refusal.origin, domain = domain.as_ref().map(tracing::field::display), error = refusal.why, "plugin refused");
-        if let Some(served) = domain.as_ref().and_then(|domain| self.served.get(domain)) {
-            served.domain.metrics.plugins_refused.add(1);
+        if let Some(domain) = &domain {
+            self.around.health.metrics_of(domain).plugins_refused.add(1);
         }
         self.tell(domain.as_ref(), "refused", &refusal.document()).await;
         self.status.refused(refusal);
@@ -261,6 +263,7 @@ impl Loader {
 
     /// Tells every lane which domains are served, and the service API what to show.
     pub(super) fn tell_served(&self) {
+        self.around.health.serves(self.served.values().map(|served| Arc::clone(&served.domain.watched)));
         self.around.served.send_replace(self.served.keys().cloned().collect());
         self.showcase.send_replace(self.served.values().map(|served| served.domain.shown(&served.live)).collect());
     }

@@ -99,7 +99,9 @@ impl Loader {
         // What failed is nothing to go back to.
         let before = deny.is_none().then(|| served.live.digest());
         record.before = before;
-        let activation = Arc::new(Activation::new(Arc::clone(&generation), number, record.reads.clone()));
+        let activation = Activation::new(Arc::clone(&generation), number, record.reads.clone())
+            .counted_in(self.around.health.metrics_of(domain));
+        let activation = Arc::new(activation);
         let served = self.served.get_mut(domain)?;
         let left = Arc::clone(&served.live);
         served.domain.activate(&activation).await;

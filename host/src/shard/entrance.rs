@@ -1,6 +1,8 @@
 //! The way into the shards of a domain: a request goes to the bounded mailbox of its aggregate's shard, or
 //! comes back with why not. Knows nothing of what becomes of it there.
 
+use std::time::{Duration, Instant};
+
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 
@@ -11,14 +13,14 @@ use crate::name::AggregateId;
 /// The way into the shards of one domain. They do not end while there is one.
 #[derive(Clone)]
 pub struct Entrance {
-    mailboxes: Vec<mpsc::Sender<Job>>,
+    pub(super) mailboxes: Vec<mpsc::Sender<Job>>,
     orders: Orders,
 }
 
 /// Where a reply goes.
 pub trait Responder: Send {
-    /// Sends the reply.
-    fn respond(self: Box<Self>, reply: Reply) -> BoxFuture<'static, ()>;
+    /// Sends the reply, so long after the request's arrival.
+    fn respond(self: Box<Self>, reply: Reply, after: Duration) -> BoxFuture<'static, ()>;
 }
 
 /// A request and where its reply goes.
@@ -27,6 +29,8 @@ pub struct Job {
     pub request: Request,
     /// Where the reply goes.
     pub responder: Box<dyn Responder>,
+    /// When the request arrived.
+    pub arrived: Instant,
 }
 
 /// A job that no shard takes, and the failure to answer it with.

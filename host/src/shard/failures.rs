@@ -77,6 +77,7 @@ impl Pipeline {
     pub(super) fn contradiction(&self, id: &AggregateId, version: u64, what: &str) -> Failure {
         tracing::error!(domain = %self.domain, aggregate = %id, version, what, "the stream contradicts what is known of an aggregate: was it lost, restored or recreated?");
         self.metrics.contradictions.add(1);
+        self.metrics.doubts.note(id);
         let message = format!(
             "the stream contradicts the snapshot of this aggregate at version {version}: {what}. Restore the stream, or delete the snapshot to go on without the lost events"
         );

@@ -145,6 +145,16 @@ impl Live {
         self.version > self.snapshot_version
     }
 
+    /// By how many events its newest snapshot is behind.
+    pub(super) fn events_behind(&self) -> u64 {
+        self.version.saturating_sub(self.snapshot_version)
+    }
+
+    /// Whether events are stored that the state does not have yet.
+    pub(super) fn is_to_evolve(&self) -> bool {
+        !self.stored.is_empty()
+    }
+
     /// The last sequence that the stream must have for an append to be allowed.
     pub(super) fn expected_sequence(&self) -> u64 {
         if self.aged_out { 0 } else { self.last_sequence }

@@ -43,7 +43,7 @@ impl Pipeline {
         }
         let loaded = self.load_by(self.usual_way(), id).await;
         if !loaded.as_ref().is_err_and(|failure| failure.unlocated) {
-            return loaded;
+            return loaded.inspect(|live| self.loaded(id, live));
         }
         // Once more, event by event and where nobody else lives, to know which one it is: a neighbour may
         // have taken the memory, or many events together the time.
@@ -52,7 +52,13 @@ impl Pipeline {
         live.move_on(&self.instances, id).map_err(|e| failed(id, e))?.map_err(|refusal| {
             failed(id, PluginError::ContractBroken(format!("it does not read its own state: {refusal}")))
         })?;
+        self.loaded(id, &live);
         Ok(live)
+    }
+
+    fn loaded(&self, id: &AggregateId, live: &Live) {
+        self.meter.replayed.observe(live.events_behind());
+        self.metrics.doubts.settle(id);
     }
 
     fn usual_way(&self) -> Way<'_> {
@@ -76,6 +82,7 @@ impl Pipeline {
                 );
                 tracing::error!(domain = %self.domain, aggregate = %id, %damage, "snapshot cannot be read and there are no events");
                 self.metrics.contradictions.add(1);
+                self.metrics.doubts.note(id);
                 return Err(Failure::new(Code::Unavailable, message).about(id));
             }
             Found::Damaged { damage, revision } => {

@@ -58,7 +58,7 @@ impl Orders {
     }
 
     /// Asks every shard; one that has ended has nothing to say.
-    async fn all<T>(&self, order: impl Fn(oneshot::Sender<T>) -> Order) -> Vec<T> {
+    pub(super) async fn all<T>(&self, order: impl Fn(oneshot::Sender<T>) -> Order) -> Vec<T> {
         let asked = self.shards.iter().map(|shard| async {
             let (sender, answer) = oneshot::channel();
             shard.send(order(sender)).await.ok()?;
@@ -76,6 +76,8 @@ pub(super) enum Order {
     Recent(usize, oneshot::Sender<Vec<AggregateId>>),
     /// A snapshot is to cover this aggregate.
     Cover(AggregateId, Cover),
+    /// By how many events is a snapshot behind at most?
+    Behind(oneshot::Sender<u64>),
 }
 
 /// The order that a snapshot covers an aggregate's events through a sequence.

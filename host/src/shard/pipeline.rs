@@ -2,18 +2,19 @@
 //! where commands come from nor how anything is stored.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::Succession;
 use super::failures::{failed, unavailable};
 use super::live::Live;
 use super::parked::Parked;
 use super::trial::Trials;
+use super::{Job, Succession};
 use crate::clock::{Clock, Timestamp};
 use crate::domain::{Context, Decision, DomainEvent, EVENTS_PER_COMMAND_MAX, PluginError};
 use crate::event::{NewEvents, decision_seed};
 use crate::instances::Instances;
 use crate::message::{Code, Command, Failure, Outcome, Recorded, Reply, Request};
-use crate::metrics::Metrics;
+use crate::metrics::{Meter, Metrics, Stage};
 use crate::name::{AggregateId, Name};
 use crate::remembered::{RememberedCommand, RememberedCommands};
 use crate::store::{AppendError, EventStore, Saved, SnapshotStore, Unavailable};
@@ -37,6 +38,7 @@ pub(super) struct Pipeline {
     pub(super) succession: Option<Arc<dyn Succession>>,
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) meter: Arc<Meter>,
     pub(super) snapshot_frequency: u64,
     pub(super) reply_bytes_max: Arc<dyn Fn() -> usize + Send + Sync>,
     pub(super) cursors: std::cell::RefCell<super::query::Cursors>,
@@ -51,9 +53,19 @@ enum Verdict {
 }
 
 impl Pipeline {
+    /// Counts a reply that is ready, and sends it.
+    pub(super) async fn reply(&self, job: Job, reply: Reply) {
+        let (asked, after) = ((&job.request).into(), job.arrived.elapsed());
+        self.metrics.replied(asked, &reply);
+        self.meter.answered(asked, after);
+        job.responder.respond(reply, after).await;
+    }
+
     /// Serves one request to one aggregate; takes it live or not, and leaves it live where
     /// that is of use.
     pub(super) async fn serve(&self, live: &mut Option<Live>, request: &Request) -> Reply {
+        #[cfg(feature = "sabotage")]
+        crate::sabotage::gets_stuck();
         let mut outcome = self.attempt(live, request).await;
         if outcome.as_ref().is_err_and(|failure| failure.mendable) {
             // Another aggregate took the instance down: a fresh one serves this request.
@@ -128,7 +140,11 @@ impl Pipeline {
                 return Ok(outcome);
             }
             let time = self.clock.now().max(aggregate.last_time);
-            match self.decide(aggregate, command, time)? {
+            let begun = Instant::now();
+            let verdict = self.decide(aggregate, command, time);
+            let decided = Instant::now();
+            self.meter.passed(Stage::Decide, decided - begun);
+            match verdict? {
                 // Only a leader that has nothing newer makes an answer true that writes nothing.
                 Verdict::Answer(answer) if confirmed => return answer,
                 Verdict::Answer(answer) => {
@@ -137,7 +153,7 @@ impl Pipeline {
                     }
                     confirmed = true;
                 }
-                Verdict::Record(events) => match self.record_tried(aggregate, command, time, events).await {
+                Verdict::Record(events) => match self.record_tried(aggregate, command, time, events, decided).await {
                     Ok(outcome) => return Ok(outcome),
                     Err(AppendError::Conflict { certain }) => {
                         *may_be_stored |= !certain;
@@ -170,6 +186,7 @@ impl Pipeline {
     pub(super) async fn ready(&self, live: Option<Live>, id: &AggregateId) -> Result<(Live, bool), Failure> {
         if let Some(mut live) = live {
             if live.is_usable() || self.moves_on(&mut live, id) {
+                self.metrics.cache_hits.add(1);
                 return Ok((live, false));
             }
             // It leaves memory here, and where events have aged nobody else has all of its state.
@@ -177,7 +194,11 @@ impl Pipeline {
                 self.save_or_warn(id, &mut live).await;
             }
         }
-        Ok((self.load(id).await?, true))
+        self.metrics.cache_misses.add(1);
+        let begun = Instant::now();
+        let loaded = self.load(id).await;
+        self.meter.passed(Stage::Load, begun.elapsed());
+        Ok((loaded?, true))
     }
 
     /// Whether a live aggregate goes on in an instance of the code that is live now. What that
@@ -248,6 +269,7 @@ impl Pipeline {
         command: &Command,
         time: Timestamp,
         events: Vec<DomainEvent>,
+        decided: Instant,
     ) -> Result<Outcome, AppendError> {
         if self.trials.are_due(aggregate.activation()) {
             self.metrics.trials.add(1);
@@ -256,7 +278,10 @@ impl Pipeline {
                 return Err(AppendError::Unstorable(failed.to_string()));
             }
         }
-        self.record(aggregate, command, time, events).await
+        let recorded = self.record(aggregate, command, time, events).await;
+        // One look at the clock less per command: what lies between is short.
+        self.meter.passed(Stage::Append, decided.elapsed());
+        recorded
     }
 
     /// Stores a command's events. [`Pipeline::apply_stored`] then applies them.
@@ -292,8 +317,11 @@ impl Pipeline {
     /// Applies what a command stored, once its sender has been answered: the answer does not
     /// depend on it, and the aggregate's next request comes after it.
     pub(super) fn apply_stored(&self, id: &AggregateId, live: &mut Option<Live>) {
-        let Some(aggregate) = live else { return };
-        if let Err(error) = aggregate.apply_stored() {
+        let Some(aggregate) = live.as_mut().filter(|live| live.is_to_evolve()) else { return };
+        let begun = Instant::now();
+        let applied = aggregate.apply_stored();
+        self.meter.passed(Stage::Evolve, begun.elapsed());
+        if let Err(error) = applied {
             let sequence = aggregate.last_sequence;
             tracing::error!(domain = %self.domain, aggregate = %id, sequence, error, "plugin cannot apply what it decided itself");
             *live = None;
@@ -373,6 +401,7 @@ impl Pipeline {
         }
         live.snapshot_version = version;
         self.metrics.snapshots.add(1);
+        self.metrics.last_snapshot_ms.set(self.clock.now().0);
         Ok(())
     }
 }

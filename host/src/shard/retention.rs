@@ -138,6 +138,7 @@ impl Retention {
         let Some(age) = extent.age_max else {
             // Everything is kept. Somebody may give the stream an age while the host runs.
             self.uncovered.clear();
+            self.metrics.expired_unseen.set(0);
             (self.began, self.due) = (None, None);
             return Ok(PAUSE_MAX);
         };
@@ -156,7 +157,9 @@ impl Retention {
 
     /// Tells where the log has dropped what no walk has looked at: there was too little time.
     fn see_what_left(&mut self, first_sequence: u64) {
-        if self.reached > 0 && first_sequence > self.reached {
+        let unseen = if self.reached > 0 { first_sequence.saturating_sub(self.reached) } else { 0 };
+        self.metrics.expired_unseen.set(unseen);
+        if unseen > 0 {
             let (from, through) = (self.reached, first_sequence - 1);
             tracing::error!(domain = %self.domain, from, through, "messages left the stream before it was seen whether snapshots cover them: raise SNAPSHOT_BEFORE_EXPIRY or the stream's max_age, and look with `agent-service state` whether aggregates answer `unavailable`");
             self.reached = first_sequence;

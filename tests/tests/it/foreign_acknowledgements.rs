@@ -1,10 +1,10 @@
 //! A domain has one home: an append that another stream acknowledges too, beyond a leaf node,
 //! ends the service of that domain. It must not test leaf nodes that are set up as they should be.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use async_nats::ConnectOptions;
 use serde_json::json;
-use tests::{Agent, Host, Nats, PATIENCE, eventually};
+use tests::{Agent, Host, Nats, PATIENCE, eventually, http};
 use xtask::nats_server::{NatsServer, free_port};
 
 /// A hub that captures the events of its leaf, and the leaf.
@@ -33,7 +33,8 @@ async fn hub_and_leaf() -> Result<(Nats, Nats)> {
 #[tokio::test]
 async fn an_append_that_a_second_stream_acknowledges_ends_the_service_of_the_domain() -> Result<()> {
     let (hub, leaf) = hub_and_leaf().await?;
-    let host = Host::builder(&leaf)?.env("NATS_JS_DOMAIN", "leaf").start(&leaf).await?;
+    let builder = Host::builder(&leaf)?.env("NATS_JS_DOMAIN", "leaf").env("HTTP_ADDR", "127.0.0.1:0");
+    let host = builder.start(&leaf).await?;
 
     eventually("the domain is no longer served", async || {
         let reply = leaf.try_ask(Agent::new().deploy(), PATIENCE).await?;
@@ -45,5 +46,11 @@ async fn an_append_that_a_second_stream_acknowledges_ends_the_service_of_the_dom
     .await?;
 
     ensure!(hub.stream_messages("COPY_AT_HUB").await? >= 1, "the hub has stored nothing, so nothing was tested");
-    host.logs(&["error", "COPY_AT_HUB"]).await
+    host.logs(&["error", "COPY_AT_HUB"]).await?;
+    let page = http::get(&host.http_address().await?, "/readyz").await?;
+    let parts = page.json()?["parts"].as_array().cloned().unwrap_or_default();
+    let home = parts.iter().find(|part| part["part"] == "home").context("no such part")?;
+    ensure!(page.status == 503 && home["ok"] == false, "{page:?}");
+    ensure!(home["why"].as_str().is_some_and(|why| why.contains("COPY_AT_HUB")), "{home}");
+    Ok(())
 }

@@ -28,8 +28,15 @@ const CONFINED: &[Confined] = &[
     },
     Confined {
         crates: &["rustix"],
-        allowed: &["host/src/plugin/cache/", "host/src/serve.rs", "host/src/serve/background.rs"],
+        allowed: &[
+            "host/src/plugin/cache/",
+            "host/src/serve.rs",
+            "host/src/serve/background.rs",
+            "host/src/serve/process.rs",
+        ],
     },
+    Confined { crates: &["hyper", "hyper_util", "http_body_util"], allowed: &["host/src/http.rs", "host/src/http/"] },
+    Confined { crates: &["sd_notify"], allowed: &["host/src/serve/systemd.rs"] },
     Confined { crates: &["minlz", "crc", "tar"], allowed: &["host/src/backup/"] },
     Confined { crates: &["nkeys"], allowed: &["host/src/signature.rs", "host/src/signature/"] },
     Confined { crates: &["notify"], allowed: &["host/src/watch.rs", "host/src/watch/"] },

@@ -41,7 +41,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "the connection", modules: &["nats"], siblings: Together },
     Layer {
         name: "adapters",
-        modules: &["plugin", "store::jetstream*", "bus", "fleet", "inbox", "watch", "backup", "admin"],
+        modules: &["plugin", "store::jetstream*", "bus", "fleet", "inbox", "watch", "backup", "http", "admin"],
         siblings: Apart,
     },
     Layer { name: "the running service", modules: &["registry", "serve"], siblings: Together },

@@ -91,6 +91,6 @@ fn a_stop_answers_everything_that_was_taken() {
     stopping.join().expect("it stops");
     let sent = replies.len();
     assert_eq!(outcomes(replies).get("ok"), Some(&sent));
-    assert_eq!(metrics.ok.get(), sent as u64);
+    assert_eq!(metrics.ok(), sent as u64);
     assert_eq!(world.snapshots.of(&id("c0")).map(|snapshot| snapshot.version), Some(2));
 }

@@ -159,6 +159,25 @@ async fn what_left_uncovered_is_counted_as_lost() {
 }
 
 #[tokio::test]
+async fn what_left_before_anybody_looked_is_told_until_the_next_look() {
+    let world = world();
+    let host = world.host();
+    host.send("a", "add", 1).ok(1);
+    world.set_clock(DUE_MS);
+    let mut retention = world.retention(&host, MARGIN);
+    retention.round().await;
+    assert_eq!(host.metrics.expired_unseen.get(), 0);
+    host.send("b", "add", 1).ok(1);
+    host.send("c", "add", 1).ok(1);
+
+    world.events.remove_through(3);
+    retention.round().await;
+    assert_eq!(host.metrics.expired_unseen.get(), 2);
+    retention.round().await;
+    assert_eq!(host.metrics.expired_unseen.get(), 0);
+}
+
+#[tokio::test]
 async fn every_page_of_a_long_log_is_covered() {
     let world = world();
     let host = world.host();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::executor::block_on;
@@ -175,7 +175,7 @@ impl Host {
     /// Hands a request over without waiting for its reply.
     pub(super) fn begin(&self, request: Request) -> Result<Pending, Failure> {
         let (sender, reply) = mpsc::channel();
-        let job = Job { request, responder: Box::new(Mailed(sender)) };
+        let job = Job { request, responder: Box::new(Mailed(sender)), arrived: Instant::now() };
         let shards = self.shards.as_ref().expect("it runs");
         shards.submit(job).map_err(|undelivered| undelivered.failure)?;
         Ok(Pending(reply))
@@ -217,7 +217,7 @@ impl Drop for Host {
 struct Mailed(mpsc::Sender<Reply>);
 
 impl Responder for Mailed {
-    fn respond(self: Box<Self>, reply: Reply) -> BoxFuture<'static, ()> {
+    fn respond(self: Box<Self>, reply: Reply, _after: Duration) -> BoxFuture<'static, ()> {
         // A test that failed already waits no more.
         let _ = self.0.send(reply);
         std::future::ready(()).boxed()
