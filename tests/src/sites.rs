@@ -1,14 +1,13 @@
 //! A hub and sites with leaf nodes, from the configurations that the repository ships: only ports,
 //! directories and names are fitted. It must not know what crosses the link.
 
-use std::path::Path;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use async_nats::ConnectOptions;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use xtask::nats_server::{NatsServer, free_port};
 
+use crate::deployment::shipped;
 use crate::eventually::eventually;
 use crate::nats::Nats;
 
@@ -37,7 +36,7 @@ impl Hub {
     pub async fn start() -> Result<Self> {
         let (port, store) = (free_port()?, TempDir::with_prefix("agent-service-hub-")?);
         let fitted = fit(
-            &shipped("hub.conf")?,
+            &shipped("nats/hub.conf")?,
             &[
                 ("/var/lib/nats/jetstream", &store.path().display().to_string()),
                 ("127.0.0.1:7422", &format!("127.0.0.1:{port}")),
@@ -58,7 +57,7 @@ impl Hub {
     pub async fn site_but(&self, name: &str, change: impl FnOnce(&str) -> Result<String>) -> Result<Site> {
         let store = TempDir::with_prefix("agent-service-site-")?;
         let fitted = fit(
-            &change(&shipped("leaf.conf")?)?,
+            &change(&shipped("nats/leaf.conf")?)?,
             &[
                 ("/var/lib/nats/jetstream", &store.path().display().to_string()),
                 ("nats-leaf://localhost:7422", &format!("\"nats-leaf://127.0.0.1:{}\"", self.port)),
@@ -78,16 +77,10 @@ impl Hub {
 
     /// Makes the stream of `hub-agent-events.json`, for the sites it names.
     pub async fn gather(&self) -> Result<()> {
-        let config: Value = serde_json::from_str(&shipped("hub-agent-events.json")?)?;
+        let config: Value = serde_json::from_str(&shipped("nats/hub-agent-events.json")?)?;
         ensure!(config["name"] == GATHERED, "another name: {config}");
         self.nats.create_stream(&config).await
     }
-}
-
-/// A file of `deploy/nats`.
-fn shipped(name: &str) -> Result<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/nats").join(name);
-    std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// The text with each of these in the place of what stands there; it must stand there once.

@@ -9,6 +9,7 @@ mod command_line;
 mod commands;
 mod connecting;
 mod crash;
+mod deploy_nats;
 mod doubtful_log;
 mod duplicates;
 mod events;
