@@ -10,6 +10,7 @@ mod commands;
 mod connecting;
 mod crash;
 mod deploy_nats;
+mod deploy_systemd;
 mod doubtful_log;
 mod duplicates;
 mod events;
