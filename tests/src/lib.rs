@@ -16,6 +16,7 @@ pub mod host;
 pub mod inbox;
 pub mod load;
 pub mod message;
+pub mod metric_names;
 pub mod misbehave;
 pub mod nats;
 pub mod operator;

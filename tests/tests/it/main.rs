@@ -9,6 +9,8 @@ mod command_line;
 mod commands;
 mod connecting;
 mod crash;
+mod deploy_container;
+mod deploy_monitoring;
 mod deploy_nats;
 mod deploy_systemd;
 mod doubtful_log;
