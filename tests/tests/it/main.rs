@@ -10,6 +10,7 @@ mod commands;
 mod connecting;
 mod crash;
 mod deploy_container;
+mod deploy_kubernetes;
 mod deploy_monitoring;
 mod deploy_nats;
 mod deploy_systemd;
