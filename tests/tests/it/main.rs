@@ -13,6 +13,7 @@ mod deploy_container;
 mod deploy_kubernetes;
 mod deploy_monitoring;
 mod deploy_nats;
+mod deploy_nix;
 mod deploy_systemd;
 mod doubtful_log;
 mod duplicates;
