@@ -49,10 +49,13 @@ fn what_is_copied_into_the_image_is_a_whole_workspace() -> Result<()> {
     let stages = stages(&shipped(DOCKERFILE)?);
     ensure!(stages.len() == 2, "{} stages", stages.len());
     let clean = TempDir::with_prefix("agent-service-image-")?;
+    let ignored = shipped(&format!("{DOCKERFILE}.dockerignore"))?;
+    let ignored: BTreeSet<&str> = ignored.lines().filter(|line| !line.starts_with('#')).collect();
     for copied in arguments(&stages[0], "COPY") {
         let mut paths: Vec<&str> = copied.split(' ').collect();
         let to = clean.path().join(paths.pop().context("a target")?);
         for path in paths {
+            ensure!(!ignored.contains(path), "{path} is copied and ignored");
             let from = repository().join(path);
             let to = if copied.ends_with("./") { to.join(path) } else { to.clone() };
             copy(&from, &to).with_context(|| format!("cannot copy {path}"))?;
