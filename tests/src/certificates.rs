@@ -22,8 +22,10 @@ impl Certificates {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         std::fs::write(dir.path().join("ca.pem"), params.self_signed(&key)?.pem())?;
         let issuer = Issuer::new(params, key);
-        issue(dir.path(), "server", ExtendedKeyUsagePurpose::ServerAuth, &issuer)?;
-        issue(dir.path(), "client", ExtendedKeyUsagePurpose::ClientAuth, &issuer)?;
+        let (server, client) = (ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth);
+        // Servers of a cluster, and leaf nodes, log in at one another.
+        issue(dir.path(), "server", vec![server, client.clone()], &issuer)?;
+        issue(dir.path(), "client", vec![client], &issuer)?;
         Ok(Self { dir })
     }
 
@@ -33,11 +35,11 @@ impl Certificates {
     }
 }
 
-fn issue(dir: &Path, name: &str, usage: ExtendedKeyUsagePurpose, issuer: &Issuer<'_, KeyPair>) -> Result<()> {
+fn issue(dir: &Path, name: &str, usages: Vec<ExtendedKeyUsagePurpose>, issuer: &Issuer<'_, KeyPair>) -> Result<()> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])?;
     params.use_authority_key_identifier_extension = true;
-    params.extended_key_usages = vec![usage];
+    params.extended_key_usages = usages;
     std::fs::write(dir.join(format!("{name}.pem")), params.signed_by(&key, issuer)?.pem())?;
     std::fs::write(dir.join(format!("{name}-key.pem")), key.serialize_pem())?;
     Ok(())

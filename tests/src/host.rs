@@ -2,6 +2,7 @@
 //! than its settings, its signals, its exit code and its log.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -24,6 +25,7 @@ const LOG_LINES_SHOWN: usize = 120;
 pub struct HostBuilder {
     env: BTreeMap<String, String>,
     args: Vec<String>,
+    through: Vec<String>,
     plugins: Vec<(String, Vec<u8>)>,
     plugin_dir: bool,
     quiet: bool,
@@ -42,6 +44,13 @@ impl HostBuilder {
     #[must_use]
     pub fn arg(mut self, value: impl ToString) -> Self {
         self.args.push(value.to_string());
+        self
+    }
+
+    /// Started by a program that becomes it: this one with these arguments, and then the service's own.
+    #[must_use]
+    pub fn through(mut self, program: &[&str]) -> Self {
+        self.through = program.iter().map(|&part| part.to_owned()).collect();
         self
     }
 
@@ -117,8 +126,10 @@ impl HostBuilder {
         }
         let log = dir.path().join("log");
         let binary = if self.sabotage { sabotaged_binary()? } else { service_binary()? };
-        let mut command = Command::new(binary);
+        let line: Vec<OsString> = self.through.iter().map(OsString::from).chain([binary.into()]).collect();
+        let mut command = Command::new(&line[0]);
         command
+            .args(&line[1..])
             .args(&self.args)
             .env_clear()
             .env("PLUGIN_DIR", &plugin_dir)
@@ -174,6 +185,7 @@ impl Host {
         let builder = HostBuilder {
             env: BTreeMap::new(),
             args: Vec::new(),
+            through: Vec::new(),
             plugins: Vec::new(),
             plugin_dir: true,
             quiet: false,
@@ -222,9 +234,14 @@ impl Host {
 
     /// How much of its memory is resident, in KiB.
     pub fn resident_kib(&self) -> Result<u64> {
+        Ok(self.status("VmRSS")?.trim_end_matches("kB").trim().parse()?)
+    }
+
+    /// What the kernel says of it under this word in `/proc/<pid>/status`.
+    pub fn status(&self, word: &str) -> Result<String> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+        let line = status.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(':'));
+        Ok(line.with_context(|| format!("no {word}"))?.trim().to_owned())
     }
 
     /// Whether it is still running.

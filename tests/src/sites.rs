@@ -2,15 +2,15 @@
 //! directories and names are fitted, and the hub advertises no other way to it. It must not know what
 //! crosses the link.
 
-use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use async_nats::ConnectOptions;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use xtask::nats_server::{NatsServer, free_port};
 
+use crate::deployment::shipped;
 use crate::eventually::eventually;
 use crate::nats::Nats;
 
@@ -43,7 +43,7 @@ impl Hub {
     pub async fn start() -> Result<Self> {
         let (port, store) = (free_port()?, TempDir::with_prefix("agent-service-hub-")?);
         let fitted = fit(
-            &shipped("hub.conf")?,
+            &shipped("nats/hub.conf")?,
             &[
                 ("/var/lib/nats/jetstream", &store.path().display().to_string()),
                 // Sites are told of no other way to it than the one they are given.
@@ -75,7 +75,7 @@ impl Hub {
     ) -> Result<Site> {
         let store = TempDir::with_prefix("agent-service-site-")?;
         let fitted = fit(
-            &change(&shipped("leaf.conf")?)?,
+            &change(&shipped("nats/leaf.conf")?)?,
             &[
                 ("/var/lib/nats/jetstream", &store.path().display().to_string()),
                 ("nats-leaf://localhost:7422", &format!("\"nats-leaf://127.0.0.1:{port}\"")),
@@ -105,7 +105,7 @@ impl Hub {
 
     /// The same for another domain.
     pub async fn gather_of(&self, domain: &str) -> Result<()> {
-        let shipped = shipped("hub-agent-events.json")?;
+        let shipped = shipped("nats/hub-agent-events.json")?;
         let config: Value = serde_json::from_str(&shipped.replace("AGENT_", &format!("{}_", domain.to_uppercase())))?;
         ensure!(config["name"] == gathered(domain), "another name: {config}");
         self.nats.create_stream(&config).await
@@ -132,12 +132,6 @@ pub fn with_domain(conf: &str, domain: &str) -> String {
         [line.to_owned()].into_iter().chain(further)
     });
     lines.collect::<Vec<_>>().join("\n")
-}
-
-/// A file of `deploy/nats`.
-fn shipped(name: &str) -> Result<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/nats").join(name);
-    std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// The text with each of these in the place of what stands there; it must stand there once.

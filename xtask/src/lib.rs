@@ -4,6 +4,7 @@
 //! It must not depend on the host or on a NATS client: it compiles in seconds, because it
 //! is the first thing a newcomer waits for, and it speaks to the service from outside.
 
+pub mod deploy_checkers;
 pub mod front_door;
 pub mod nats_server;
 pub mod owned_process;
@@ -17,6 +18,7 @@ mod dev;
 mod dist;
 mod faults;
 mod nats_client;
+mod pip;
 mod plugin_news;
 mod service;
 mod service_ping;

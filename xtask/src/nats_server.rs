@@ -40,6 +40,7 @@ pub struct NatsServerBuilder {
     jetstream_settings: String,
     settings: String,
     arguments: Vec<OsString>,
+    environment: Vec<(String, String)>,
     store: Option<PathBuf>,
     port: Option<u16>,
 }
@@ -65,6 +66,7 @@ impl NatsServer {
             jetstream_settings: String::new(),
             settings: String::new(),
             arguments: Vec::new(),
+            environment: Vec::new(),
             store: None,
             port: None,
         }
@@ -194,6 +196,12 @@ impl NatsServerBuilder {
         self
     }
 
+    /// A variable of its environment, which configurations may name.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// A store that stays when the server is dropped.
     pub fn store(mut self, directory: impl Into<PathBuf>) -> Self {
         self.store = Some(directory.into());
@@ -248,6 +256,7 @@ fn launch(options: &NatsServerBuilder, home: &Path, port: Option<u16>) -> Result
     command.args(["--addr", "127.0.0.1", "--port"]);
     command.arg(port.map_or_else(|| "-1".to_owned(), |port| port.to_string()));
     command.arg("--ports_file_dir").arg(home).arg("--config").arg(&configuration).args(&options.arguments);
+    command.envs(options.environment.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     let mut process = OwnedProcess::spawn("nats-server", &mut command)?;
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::artifacts::{self, Profile};
 use crate::terminal::{Style, Terminal};
-use crate::{faults, nats_server, shell_line, tidy, wasm_target, workspace};
+use crate::{deploy_checkers, faults, nats_server, shell_line, tidy, wasm_target, workspace};
 
 /// With arguments, only the tests they choose are run, by the same runner in the same
 /// surroundings; they are the runner's own.
@@ -23,6 +23,7 @@ pub(crate) fn run(filter: &[String]) -> Result<()> {
         // Before the other tests, whose summary is what one wants to see last.
         step("doctests", &mut in_surroundings(&["test", "--doc", "--workspace"])?)?;
     }
+    deploy_checkers::note_what_is_missing(Terminal::stdout())?;
     let mut tests = in_surroundings(&test_runner())?;
     // Without a line of ours after it: the runner's summary is the last that is seen.
     attempt("tests", tests.args(filter))

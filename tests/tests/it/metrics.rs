@@ -5,49 +5,10 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use tests::http::get;
 use tests::inbox::misbehave;
+use tests::metric_names::METRICS;
 use tests::plugin_dir::COUNTER_FILE;
 use tests::plugins::{plugin, successor};
 use tests::{Agent, Counter, Host, HostBuilder, Message, Metrics, Misbehave, Nats, PluginDir, eventually};
-
-/// The names that are promised.
-const NAMES: [&str; 36] = [
-    "agent_service_commands_total",
-    "agent_service_queries_total",
-    "agent_service_request_seconds",
-    "agent_service_stage_seconds",
-    "agent_service_conflicts_total",
-    "agent_service_overloaded_total",
-    "agent_service_cache_hits_total",
-    "agent_service_cache_misses_total",
-    "agent_service_live_aggregates",
-    "agent_service_mailbox_depth",
-    "agent_service_replayed_events",
-    "agent_service_replays_total",
-    "agent_service_snapshots_total",
-    "agent_service_snapshot_events_behind",
-    "agent_service_last_snapshot_timestamp_seconds",
-    "agent_service_uncovered",
-    "agent_service_plugin_generation",
-    "agent_service_plugin_info",
-    "agent_service_gate_results_total",
-    "agent_service_swaps_total",
-    "agent_service_rollbacks_total",
-    "agent_service_plugin_failures_total",
-    "agent_service_trials_total",
-    "agent_service_trials_failed_total",
-    "agent_service_parked_aggregates_requests_total",
-    "agent_service_inbox_messages",
-    "agent_service_dead_messages",
-    "agent_service_abused_replies_total",
-    "agent_service_nats_connected",
-    "agent_service_nats_reconnects_total",
-    "agent_service_ready",
-    "agent_service_build_info",
-    "process_resident_memory_bytes",
-    "process_cpu_seconds_total",
-    "process_start_time_seconds",
-    "process_open_fds",
-];
 
 fn builder(nats: &Nats) -> Result<HostBuilder> {
     Ok(Host::builder(nats)?.env("HTTP_ADDR", "127.0.0.1:0"))
@@ -158,7 +119,7 @@ async fn every_promised_name_is_there_and_none_beside() -> Result<()> {
         let metrics = scrape(&address).await?;
         let mut found: Vec<&str> = metrics.names().into_iter().collect();
         found.sort_unstable();
-        let mut promised = NAMES;
+        let mut promised: Vec<&str> = METRICS.iter().map(|(name, ..)| *name).collect();
         promised.sort_unstable();
         ensure!(found == promised, "{found:?}");
         Ok(())
