@@ -120,6 +120,11 @@ impl Instances {
     pub(crate) fn needs_sweep(&self) -> bool {
         !self.swept.replace(true)
     }
+
+    /// Some were left in their instance, and should leave later.
+    pub(crate) fn sweep_again(&self) {
+        self.swept.set(false);
+    }
 }
 
 /// An instance and the aggregates in it.

@@ -209,7 +209,7 @@ impl Host {
         let (stop, stopping) = watch::channel(false);
         let (asks, asked) = mpsc::channel(ASKS_MAX);
         let operated: Arc<dyn Operated> = Arc::new(Desk { status, asks });
-        let operated = control::listen(client.clone(), operated, around.served.subscribe()).await?;
+        let operated = control::listen(client.clone(), operated, around.served.subscribe(), Arc::clone(&lost)).await?;
         let loader = tokio::spawn(loader.run(source, asked, stopping));
         Ok(Self { client, stop, loader, operated, lost })
     }

@@ -60,8 +60,8 @@ const BUSY_MAX: usize = 1_024;
 const WAITING_PER_AGGREGATE_MAX: usize = 512;
 /// Requests that wait for all busy aggregates of a shard together.
 const WAITING_MAX: usize = 4_096;
-/// Snapshots written at once when a shard stops.
-const FAREWELL_SNAPSHOTS_MAX: usize = 64;
+/// Snapshots written at once when many aggregates leave memory together.
+const SNAPSHOTS_AT_ONCE_MAX: usize = 64;
 
 /// How a host goes on to newer code, whose events its aggregates have.
 pub trait Succession: Send + Sync {
@@ -297,7 +297,7 @@ impl Shard {
             self.busy.remove(&id);
             match live {
                 // Its instance was to end while it was at work, so no sweep has seen it.
-                Some(live) if live.is_homeless() => self.evict(id, Some(live), running),
+                Some(live) if live.is_homeless() => drop(self.evict(id, Some(live), running)),
                 Some(live) => drop(self.idle.insert(id, live)),
                 None => {}
             }
@@ -309,21 +309,27 @@ impl Shard {
         }
     }
 
-    /// Lets the idle aggregates of instances that end leave memory.
+    /// Lets the idle aggregates of instances that end leave memory, some at once: each that leaves has
+    /// the next ones looked for.
     fn sweep(&mut self, running: &mut Running) {
         if !self.pipeline.instances.needs_sweep() {
             return;
         }
         let homeless = self.idle.iter().filter(|(_, live)| live.is_homeless()).map(|(id, _)| id.clone());
+        let mut saved = 0;
         for id in homeless.collect::<Vec<_>>() {
+            if saved == SNAPSHOTS_AT_ONCE_MAX {
+                self.pipeline.instances.sweep_again();
+                break;
+            }
             let live = self.idle.remove(&id);
-            self.evict(id, live, running);
+            saved += usize::from(self.evict(id, live, running));
         }
     }
 
-    /// Lets an aggregate leave memory, with a snapshot behind it where it has unsaved events.
-    fn evict(&mut self, id: AggregateId, live: Option<Live>, running: &mut Running) {
-        let Some(mut live) = live.filter(|live| live.is_sound() && live.is_unsaved()) else { return };
+    /// Lets an aggregate leave memory, with a snapshot behind it where it has unsaved events: whether it has.
+    fn evict(&mut self, id: AggregateId, live: Option<Live>, running: &mut Running) -> bool {
+        let Some(mut live) = live.filter(|live| live.is_sound() && live.is_unsaved()) else { return false };
         self.busy.insert(id.clone(), VecDeque::new());
         self.leaving += 1;
         let pipeline = Rc::clone(&self.pipeline);
@@ -331,6 +337,7 @@ impl Shard {
             pipeline.save_or_warn(&id, &mut live).await;
             Finished { id, live: None, left: true }
         }));
+        true
     }
 
     /// Leaves a snapshot of every aggregate that has unsaved events.
@@ -339,7 +346,7 @@ impl Shard {
         let unsaved =
             std::mem::take(&mut self.idle).into_iter().filter(|(_, live)| live.is_sound() && live.is_unsaved());
         futures::stream::iter(unsaved)
-            .for_each_concurrent(FAREWELL_SNAPSHOTS_MAX, |(id, mut live)| async move {
+            .for_each_concurrent(SNAPSHOTS_AT_ONCE_MAX, |(id, mut live)| async move {
                 pipeline.save_or_warn(&id, &mut live).await;
             })
             .await;

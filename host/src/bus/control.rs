@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::BusError;
@@ -82,19 +82,26 @@ struct Shadow {
 
 /// Answers from now on, until the task is aborted.
 ///
+/// `lost` is told where the connection ends for good: nothing else may be listening on it.
+///
 /// # Errors
 /// Where the client is closed.
 pub async fn listen(
     client: Client,
     operated: Arc<dyn Operated>,
     served: watch::Receiver<Arc<[Name]>>,
+    lost: Arc<Notify>,
 ) -> Result<JoinHandle<()>, BusError> {
     let requests = client.subscribe(control::ALL).await?;
     client.flush().await.ok();
-    Ok(tokio::spawn(requests.for_each_concurrent(IN_WORK_MAX, move |message| {
+    let answering = requests.for_each_concurrent(IN_WORK_MAX, move |message| {
         let (client, operated, served) = (client.clone(), Arc::clone(&operated), served.clone());
         async move { answer(&client, &*operated, &served, message).await }
-    })))
+    });
+    Ok(tokio::spawn(async move {
+        answering.await;
+        lost.notify_one();
+    }))
 }
 
 async fn answer(client: &Client, operated: &dyn Operated, served: &watch::Receiver<Arc<[Name]>>, message: Message) {

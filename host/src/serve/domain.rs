@@ -114,9 +114,11 @@ impl Domain {
             .then(|| inbox(around, &ground, &shards, &metrics, description.subscribe(), stopping.clone(), duty));
         let ends = LaneEnds { stop: stopping, misplaced, lost: Arc::clone(&ground.home.lost) };
         let lane = lane.open(domain, shards, ends, &lane_runtime).await?;
+        // It reads the log from its beginning, by itself: what cannot be read there ends no other connection.
+        let read_apart = ground.by_way_of(around).open().await?;
         let retention = Retention::new(
             domain.clone(),
-            Arc::clone(&ground.events),
+            read_apart.events,
             orders.clone(),
             Arc::clone(&metrics),
             Clock::System,

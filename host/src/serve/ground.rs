@@ -124,7 +124,7 @@ fn check(domain: &Name, stream: &EventStream, settings: &Service) -> Result<(), 
         tracing::warn!(%domain, stream = stream.name, "the stream does not have allow_atomic: commands of several events are answered with `unavailable` until `agent-service stream upgrade` is run");
     }
     if !stream.shares_batches() {
-        tracing::info!(%domain, stream = stream.name, "commands of several events are stored one by one: the server that leads the stream has a fault that forbids more (nats-server#8376), 2.14.4 and later have it not");
+        tracing::info!(%domain, stream = stream.name, "commands of several events are stored one by one: the server that leads the stream has faults that forbid more (nats-server#8376 is one), 2.15 and later have not");
     }
     Ok(())
 }

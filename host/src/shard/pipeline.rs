@@ -66,16 +66,24 @@ impl Pipeline {
     pub(super) async fn serve(&self, live: &mut Option<Live>, request: &Request) -> Reply {
         #[cfg(feature = "sabotage")]
         crate::sabotage::gets_stuck();
-        let mut outcome = self.attempt(live, request).await;
+        let mut may_be_stored = false;
+        let mut outcome = self.attempt(live, request, &mut may_be_stored).await;
         if outcome.as_ref().is_err_and(|failure| failure.mendable) {
             // Another aggregate took the instance down: a fresh one serves this request.
-            outcome = self.attempt(live, request).await;
+            outcome = self.attempt(live, request, &mut may_be_stored).await;
         }
         if let Err(Failure { awaits: Some(activation), .. }) = &outcome
             && let Some(succession) = &self.succession
             && succession.follow(activation.get()).await
         {
-            outcome = self.attempt(live, request).await;
+            outcome = self.attempt(live, request, &mut may_be_stored).await;
+        }
+        // Any other code would promise that nothing is stored.
+        if let Err(failure) = &mut outcome
+            && may_be_stored
+        {
+            failure.code = Code::Timeout;
+            failure.retryable = true;
         }
         match outcome {
             Ok(outcome) => Reply::Ok(outcome),
@@ -86,9 +94,15 @@ impl Pipeline {
         }
     }
 
-    async fn attempt(&self, live: &mut Option<Live>, request: &Request) -> Result<Outcome, Failure> {
+    /// `may_be_stored` tells whether the store may have what it was asked to store, though it refused.
+    async fn attempt(
+        &self,
+        live: &mut Option<Live>,
+        request: &Request,
+        may_be_stored: &mut bool,
+    ) -> Result<Outcome, Failure> {
         match request {
-            Request::Command(command) => self.command(live, command).await,
+            Request::Command(command) => self.command(live, command, may_be_stored).await,
             Request::Query(query) => self.query(live, query).await,
         }
     }
@@ -108,23 +122,19 @@ impl Pipeline {
         }
     }
 
-    async fn command(&self, live: &mut Option<Live>, command: &Command) -> Result<Outcome, Failure> {
+    async fn command(
+        &self,
+        live: &mut Option<Live>,
+        command: &Command,
+        may_be_stored: &mut bool,
+    ) -> Result<Outcome, Failure> {
         let (mut aggregate, confirmed) = self.ready(live.take(), &command.id).await?;
-        let mut may_be_stored = false;
-        let mut outcome = self.settle(&mut aggregate, confirmed, command, &mut may_be_stored).await;
-        // Only the log says then that nothing is stored, and it could not be read.
-        if let Err(failure) = &mut outcome
-            && failure.code == Code::Unavailable
-            && may_be_stored
-        {
-            failure.code = Code::Timeout;
-        }
+        let outcome = self.settle(&mut aggregate, confirmed, command, may_be_stored).await;
         *live = keep(aggregate);
         outcome
     }
 
     /// Decides until there is an answer that holds: stored, or confirmed by the log's leader.
-    /// `may_be_stored` tells whether the store was asked to store something and did not for certain refuse.
     async fn settle(
         &self,
         aggregate: &mut Live,
@@ -158,7 +168,8 @@ impl Pipeline {
                     Err(AppendError::Conflict { certain }) => {
                         *may_be_stored |= !certain;
                         self.metrics.conflicts.add(1);
-                        self.catch_up(id, aggregate).await?;
+                        // With something newer in the log, what was refused can never be stored.
+                        *may_be_stored &= !self.catch_up(id, aggregate).await?;
                         confirmed = true;
                     }
                     Err(AppendError::AlreadyStored) => {

@@ -9,11 +9,12 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 /// Header blocks that the client library of the host cannot read.
-const UNREADABLE: [&[u8]; 4] = [
+const UNREADABLE: [&[u8]; 5] = [
     b"NATS/1.0\r\nAgent-Actor: a\rb\r\n\r\n",
     b"NATS/1.0\r\nAgent-Actor: \xff\xfe\r\n\r\n",
     b"NATS/1.0\r\nno colon\r\n\r\n",
     b"NATS/1.0\r\nbad name: x\r\n\r\n",
+    b"NATS/1.0\r\nAgent-Actor:\r\n\ra\r\n\r\n",
 ];
 /// A block that is read as something else once the server has put in its own headers.
 const MISREAD: &[u8] = b"NATS/1.0\r\nAgent-Actor: a";
@@ -78,12 +79,15 @@ async fn a_durable_command_that_cannot_be_read_is_dropped_and_holds_up_nobody() 
         send_raw(&nats, "agent.inbox.activate", headers, &payload).await?;
         nats.accept(agent.set("number", number).durable()).await?;
     }
+    let good = b"NATS/1.0\r\n\r\n";
+    send_raw(&nats, "agent.inbox.a\u{a0}b.activate", good, &payload).await?;
+    nats.accept(agent.set("last", true).durable()).await?;
 
     nats.inbox_is_empty("AGENT_INBOX").await?;
     // The host's own connection is another one: not even one request is lost.
-    ensure!(nats.ask(agent.state()).await?.ok()?.version()? == 1 + bad.len() as u64);
+    ensure!(nats.ask(agent.state()).await?.ok()?.version()? == 2 + bad.len() as u64);
     let log = host.log()?;
-    ensure!(log.matches("durable command dropped").count() == bad.len(), "{log}");
+    ensure!(log.matches("durable command dropped").count() == bad.len() + 1, "{log}");
     ensure!(!log.contains("starting anew"), "{log}");
     ensure!(host.terminate().await? == 0, "the host did not stop cleanly");
     Ok(())

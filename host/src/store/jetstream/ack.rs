@@ -78,7 +78,7 @@ fn refused(error: &ApiRefusal) -> AppendError {
     let ApiRefusal { err_code, description } = error;
     match *err_code {
         code::WRONG_LAST_SEQUENCE | code::WRONG_LAST_SEQUENCE_CONSTANT | code::DUPLICATE_IN_PROCESS => {
-            AppendError::Conflict { certain: true }
+            AppendError::Conflict { certain: false }
         }
         code::BATCH_DUPLICATE_ID => AppendError::AlreadyStored,
         code::MESSAGE_TOO_LARGE => {
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(outcome(r#"{"stream":"S","seq":7,"domain":"hub"}"#), Ok(7));
         let conflict =
             r#"{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 3"},"stream":"S","seq":0}"#;
-        assert_eq!(outcome(conflict), Err(AppendError::Conflict { certain: true }));
+        assert_eq!(outcome(conflict), Err(AppendError::Conflict { certain: false }));
         assert_eq!(
             outcome(r#"{"error":{"err_code":10201,"description":"duplicate"}}"#),
             Err(AppendError::AlreadyStored)

@@ -14,6 +14,14 @@ use super::ack;
 /// Appends whose time was up, and whose acknowledgement may still come; the oldest are forgotten.
 const OVERDUE_MAX: usize = 4_096;
 
+/// What comes for an append that has been answered, or given up.
+pub(super) enum Surplus {
+    /// The first acknowledgement, after a refusal or after the time for it was up.
+    Late(Message),
+    /// Another one.
+    Again(Message),
+}
+
 /// The inbox of one connection.
 pub(super) struct Acks {
     inbox: String,
@@ -40,11 +48,11 @@ pub(super) struct Pending {
 }
 
 impl Acks {
-    /// Subscribes to an inbox; `again` is given what comes for an append that has been answered.
+    /// Subscribes to an inbox; `surplus` is given what comes for an append that has been answered.
     pub(super) async fn open(
         client: &Client,
         runtime: &Handle,
-        again: impl Fn(Message) + Send + 'static,
+        surplus: impl Fn(Surplus) + Send + 'static,
     ) -> Result<Self, SubscribeError> {
         let inbox = client.new_inbox();
         let mut messages = client.subscribe(format!("{inbox}.*")).await?;
@@ -55,7 +63,7 @@ impl Acks {
                 let number = message.subject.rsplit('.').next().and_then(|number| number.parse().ok());
                 let Some(number) = number else { continue };
                 if let Some(message) = lock(&arriving).arrived(number, message) {
-                    again(message);
+                    surplus(message);
                 }
             }
             // The connection has ended for good: whoever waits is told by that.
@@ -76,33 +84,38 @@ impl Acks {
 }
 
 impl Open {
-    /// Hands a message to whoever waits for it; gives it back where it is not the first.
-    fn arrived(&mut self, number: u64, message: Message) -> Option<Message> {
+    /// Hands a message to whoever waits for it; gives it back where nobody does.
+    fn arrived(&mut self, number: u64, message: Message) -> Option<Surplus> {
         match self.waiting.remove(&number) {
             Some(Some(waiting)) => {
                 // While a cluster's leader changes, the old one may refuse what the new one then stores.
                 if ack::read(&message.payload).is_err() {
                     self.waiting.insert(number, None);
-                    self.overdue(number);
+                    self.expect_late(number);
                 }
                 // Whoever waited may have gone at this very moment.
                 let _ = waiting.send(message);
                 None
             }
-            Some(None) => None,
-            None => (number >= self.forgotten && number < self.next).then_some(message),
+            Some(None) => Some(Surplus::Late(message)),
+            None if number >= self.forgotten && number < self.next => Some(Surplus::Again(message)),
+            None => None,
         }
     }
 
     fn overdue(&mut self, number: u64) {
-        let Some(waiting) = self.waiting.get_mut(&number) else { return };
-        *waiting = None;
+        if self.waiting.get_mut(&number).is_some_and(|waiting| waiting.take().is_some()) {
+            self.expect_late(number);
+        }
+    }
+
+    fn expect_late(&mut self, number: u64) {
         self.overdue.push_back(number);
         if self.overdue.len() > OVERDUE_MAX
             && let Some(oldest) = self.overdue.pop_front()
         {
             self.waiting.remove(&oldest);
-            self.forgotten = oldest + 1;
+            self.forgotten = self.forgotten.max(oldest + 1);
         }
     }
 }
@@ -130,8 +143,8 @@ mod tests {
         assert!(lock(&acks.open).arrived(0, with(r#"{"error":{"err_code":10071}}"#)).is_none());
         assert!(pending.message.try_recv().is_ok(), "whoever waits is told of the refusal");
         drop(pending);
-        assert!(lock(&acks.open).arrived(0, message()).is_none());
-        assert!(lock(&acks.open).arrived(0, message()).is_some(), "that would be two");
+        assert!(matches!(lock(&acks.open).arrived(0, message()), Some(Surplus::Late(_))));
+        assert!(matches!(lock(&acks.open).arrived(0, message()), Some(Surplus::Again(_))), "that would be two");
     }
 
     fn message() -> Message {
@@ -155,7 +168,7 @@ mod tests {
         assert!(lock(&acks.open).arrived(0, message()).is_none());
         assert!(pending.message.try_recv().is_ok());
         drop(pending);
-        assert!(lock(&acks.open).arrived(0, message()).is_some());
+        assert!(matches!(lock(&acks.open).arrived(0, message()), Some(Surplus::Again(_))));
         assert!(lock(&acks.open).arrived(7, message()).is_none(), "nobody asked for that");
     }
 
@@ -163,8 +176,22 @@ mod tests {
     fn one_that_comes_late_is_no_second_one() {
         let acks = acks();
         drop(acks.expect());
-        assert!(lock(&acks.open).arrived(0, message()).is_none());
-        assert!(lock(&acks.open).arrived(0, message()).is_some());
+        assert!(matches!(lock(&acks.open).arrived(0, message()), Some(Surplus::Late(_))));
+        assert!(matches!(lock(&acks.open).arrived(0, message()), Some(Surplus::Again(_))));
+    }
+
+    #[test]
+    fn what_was_refused_long_after_is_not_forgotten_by_what_is_older() {
+        let acks = acks();
+        let old = acks.expect();
+        for number in 1..=OVERDUE_MAX as u64 {
+            let pending = acks.expect();
+            assert!(lock(&acks.open).arrived(number, with(r#"{"error":{"err_code":10071}}"#)).is_none());
+            drop(pending);
+        }
+        drop(old);
+        assert!(lock(&acks.open).arrived(1, message()).is_none(), "forgotten, and no second one");
+        assert_eq!(lock(&acks.open).waiting.len(), OVERDUE_MAX);
     }
 
     #[test]

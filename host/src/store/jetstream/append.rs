@@ -9,7 +9,7 @@ use async_nats::connection::State;
 use async_nats::{HeaderName, Message, StatusCode};
 
 use super::ack::{self, Ack, not_atomic};
-use super::acks::Acks;
+use super::acks::{Acks, Surplus};
 use super::batch::{self, Part};
 use super::events::Inner;
 use super::sharing::Demand;
@@ -56,10 +56,7 @@ impl Inner {
     pub(super) async fn store(self: &Arc<Self>, new: &NewEvents, parts: Vec<Part>) -> Result<Appended, AppendError> {
         let count = parts.len();
         let answer = self.answer_to(parts, Demand::Nothing).await?;
-        let ack = ack::read(&answer.payload).map_err(|error| match error {
-            AppendError::Conflict { .. } => self.conflict(),
-            error => error,
-        })?;
+        let ack = ack::read(&answer.payload)?;
         self.check_place(&ack)?;
         if ack.duplicate {
             return Err(self.recognise(new, ack.sequence).await);
@@ -86,7 +83,7 @@ impl Inner {
 
     /// Sends a message that JetStream is to acknowledge, and waits for its answer.
     async fn answer_to_last(self: &Arc<Self>, part: Part) -> Result<Message, AppendError> {
-        let acks = self.acks.get_or_try_init(|| Acks::open(&self.client, &self.runtime, self.noticing_seconds())).await;
+        let acks = self.acks.get_or_try_init(|| Acks::open(&self.client, &self.runtime, self.noticing_surplus())).await;
         let Ok(acks) = acks else { return Err(self.connection_lost()) };
         let mut pending = acks.expect();
         let sent =
@@ -117,15 +114,22 @@ impl Inner {
         AppendError::Unavailable("the connection to NATS has ended".into())
     }
 
-    /// What is done about an acknowledgement of what has one already.
-    fn noticing_seconds(self: &Arc<Self>) -> impl Fn(Message) + Send + 'static {
+    /// What is done about an acknowledgement that nobody waits for.
+    fn noticing_surplus(self: &Arc<Self>) -> impl Fn(Surplus) + Send + 'static {
         let inner = Arc::downgrade(self);
-        move |message| {
-            // A refusal or a duplicate has stored nothing.
+        move |surplus| {
             let Some(inner) = inner.upgrade() else { return };
-            if let Ok(ack) = ack::read(&message.payload)
-                && !ack.duplicate
-            {
+            let (message, again) = match surplus {
+                Surplus::Late(message) => (message, false),
+                Surplus::Again(message) => (message, true),
+            };
+            // A refusal or a duplicate has stored nothing.
+            let Ok(ack) = ack::read(&message.payload) else { return };
+            if ack.duplicate {
+                return;
+            }
+            // Where it comes from another place, that stops the host whenever it comes.
+            if inner.check_place(&ack).is_ok() && again {
                 inner.stored_elsewhere(&format!(
                     "events were acknowledged twice, the second time by stream `{}` of JetStream domain `{}`",
                     ack.stream, ack.domain
@@ -192,13 +196,13 @@ impl Inner {
             "{what}: a domain has one home, deny its events on the leaf link; this host stores no more events of it until it is restarted"
         );
         tracing::error!(domain = %self.domain, "{why}");
-        self.misplaced.send_replace(Some(why.clone()));
+        // The first reason stays: what follows from it says less.
+        self.misplaced.send_if_modified(|known| {
+            let is_first = known.is_none();
+            known.get_or_insert_with(|| why.clone());
+            is_first
+        });
         why
-    }
-
-    /// Another writer was first. Where several servers keep the stream, that is not the last word.
-    pub(super) fn conflict(&self) -> AppendError {
-        AppendError::Conflict { certain: !self.stream.replicated }
     }
 
     /// JetStream stored nothing since it knows the message id: it is well only if what is

@@ -62,11 +62,20 @@ pub(super) struct Waiting {
     pub(super) new: NewEvents,
     pub(super) parts: Vec<Part>,
     pub(super) since: Instant,
+    /// Whether a batch with it was refused. By a leader that is none any more, that is not the last word:
+    /// the next one may store it.
+    pub(super) refused_before: bool,
     pub(super) answer: oneshot::Sender<Result<Appended, AppendError>>,
 }
 
 impl Waiting {
     pub(super) fn answer(self, outcome: Result<Appended, AppendError>) {
+        let outcome = outcome.map_err(|error| match error {
+            AppendError::Unavailable(why) | AppendError::Unstorable(why) if self.refused_before => {
+                AppendError::Unknown(why)
+            }
+            error => error,
+        });
         // Whoever waited may have gone.
         let _ = self.answer.send(outcome);
     }
@@ -158,7 +167,7 @@ mod tests {
             event_ids: Vec::new(),
         };
         let parts = (0..messages).map(|_| part()).collect();
-        Waiting { new, parts, since: Instant::now(), answer: oneshot::channel().0 }
+        Waiting { new, parts, since: Instant::now(), refused_before: false, answer: oneshot::channel().0 }
     }
 
     #[tokio::test]

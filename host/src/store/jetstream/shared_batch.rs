@@ -45,7 +45,7 @@ impl Inner {
         parts: Vec<Part>,
     ) -> Result<Appended, AppendError> {
         let (answer, answered) = oneshot::channel();
-        if self.line.join(Waiting { new, parts, since: Instant::now(), answer }) {
+        if self.line.join(Waiting { new, parts, since: Instant::now(), refused_before: false, answer }) {
             self.runtime.spawn(Arc::clone(self).serve_line());
         }
         answered.await.unwrap_or_else(|_| Err(AppendError::Unknown("the service is stopping".into())))
@@ -75,7 +75,8 @@ impl Inner {
     /// Stores a group and answers everyone in it, here or, where the server refuses it, beside what
     /// comes next.
     async fn settle(self: Arc<Self>, group: Vec<Waiting>, sharing: Sharing, open: OpenBatch) {
-        let refused = self.try_together(group, sharing, open).await;
+        let mut refused = self.try_together(group, sharing, open).await;
+        refused.iter_mut().for_each(|one| one.refused_before = true);
         if !refused.is_empty() {
             tokio::spawn(self.settle_refused(refused, sharing));
         }
@@ -92,7 +93,7 @@ impl Inner {
             if outdated.is_empty() {
                 break;
             }
-            answer_all(outdated, &self.conflict());
+            answer_all(outdated, &AppendError::Conflict { certain: false });
             let Some(open) = self.may_open().await else { return answer_all(group, &too_slow()) };
             group = self.try_together(group, sharing, open).await;
             if group.is_empty() {

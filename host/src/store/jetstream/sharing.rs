@@ -1,13 +1,12 @@
 //! Whether the server that judges a stream's appends may be given batches of several aggregates. Up to
 //! 2.14.3 it mixes up the subjects whose last sequence they expect (nats-server#8376): mostly it refuses
-//! what is right, and it may take what is not. Knows nothing of batches themselves.
+//! what is right, and it may take what is not. Up to 2.14 one replica commits what is left of a batch whose
+//! message it cannot store, and acknowledges the whole. Knows nothing of batches themselves.
 
 use serde_json::Value;
 
-/// The first level of JetStream's API that no server with the fault has.
+/// The first level of JetStream's API that no server with these faults has.
 const LEVEL: u64 = 5;
-/// The first versions without the fault, on the lines that are older than that level.
-const VERSIONS: [(u64, u64, u64); 2] = [(2, 12, 14), (2, 14, 4)];
 
 /// What a stream's leader said of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,24 +34,8 @@ impl Sharing {
         if level.is_some_and(|level| level >= LEVEL) {
             return Self::If(Demand::Level("5"));
         }
-        match metadata("_nats.ver").and_then(parse) {
-            Some(found) if VERSIONS.iter().any(|fixed| same_line(*fixed, found) && found >= *fixed) => {
-                Self::If(Demand::Nothing)
-            }
-            _ => Self::Never,
-        }
+        Self::Never
     }
-}
-
-fn same_line(one: (u64, u64, u64), other: (u64, u64, u64)) -> bool {
-    (one.0, one.1) == (other.0, other.1)
-}
-
-/// The numbers of a version like `2.14.4` or `2.14.4-RC.1`.
-fn parse(version: &str) -> Option<(u64, u64, u64)> {
-    let numbers = version.trim_start_matches('v').split(['-', '+']).next()?;
-    let mut numbers = numbers.split('.').map(|number| number.parse().ok());
-    Some((numbers.next()??, numbers.next()??, numbers.next()??))
 }
 
 #[cfg(test)]
@@ -67,17 +50,14 @@ mod tests {
 
     #[test]
     fn servers_with_the_fault_are_known() {
-        for (version, level) in [("2.12.0", "2"), ("2.12.13", "3"), ("2.14.0", "4"), ("2.14.3", "4"), ("hello", "4")] {
+        for (version, level) in [("2.12.0", "2"), ("2.12.15", "3"), ("2.14.0", "4"), ("2.14.5", "4"), ("hello", "4")] {
             assert_eq!(told(version, level), Sharing::Never, "{version}");
         }
         assert_eq!(Sharing::of(&json!({})), Sharing::Never, "a server that does not say what it is");
     }
 
     #[test]
-    fn servers_without_it_are_too_and_the_batch_says_so_where_it_can() {
-        for (version, level) in [("2.12.14", "3"), ("2.14.4", "4"), ("2.14.4-RC.1", "4"), ("2.14.10", "4")] {
-            assert_eq!(told(version, level), Sharing::If(Demand::Nothing), "{version}");
-        }
+    fn servers_without_it_are_too_and_the_batch_demands_one() {
         for (version, level) in [("2.15.1", "5"), ("2.16.0", "6"), ("3.0.0", "7")] {
             assert_eq!(told(version, level), Sharing::If(Demand::Level("5")), "{version}");
         }

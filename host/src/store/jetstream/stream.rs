@@ -62,8 +62,6 @@ pub struct EventStream {
     pub direct: bool,
     /// Whether it captures commands as well.
     pub captures_commands: bool,
-    /// Whether several servers keep it, of which another one may lead next.
-    pub replicated: bool,
     /// After what time events leave it.
     pub age_max: Option<Duration>,
 }
@@ -125,7 +123,6 @@ impl EventStream {
             atomic: flag("allow_atomic"),
             sharing: Sharing::of(config),
             direct: flag("allow_direct"),
-            replicated: config.get("num_replicas").and_then(Value::as_u64).is_some_and(|count| count > 1),
             captures_commands: subjects(config).any(|subject| subject == commands),
             age_max: match config.get("max_age").and_then(Value::as_u64) {
                 None | Some(0) => None,
