@@ -106,6 +106,21 @@ fn a_refused_append_is_unavailable_and_leaves_no_trace() {
 }
 
 #[test]
+fn a_refusal_is_the_last_word_only_with_something_newer_in_the_log() {
+    let world = World::new();
+    let (host, other) = (world.host(), world.host());
+    host.send("c", "add", 1).ok(1);
+    world.events.fail_always(Some(Fault::RefusedByOldLeader));
+    host.send("c", "add", 2).error("timeout");
+    world.events.fail_always(None);
+
+    other.send("c", "add", 3).ok(2);
+    world.events.fail_next(Fault::RefusedByOldLeader);
+    host.send("c", "remove", 9).error("rejected");
+    host.send("c", "add", 2).ok(3);
+}
+
+#[test]
 fn events_that_went_elsewhere_are_a_timeout() {
     let world = World::new();
     let host = world.host();

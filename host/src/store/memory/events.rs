@@ -37,6 +37,8 @@ pub(crate) enum Fault {
     UnknownNotStored,
     /// Refuses.
     Unavailable,
+    /// Whoever led the log says that another writer was first, and another leader may store it yet.
+    RefusedByOldLeader,
     /// Stored by a stream it does not belong to.
     Misplaced,
 }
@@ -227,6 +229,7 @@ impl Log {
             Some(Fault::UnknownButStored) => self.judge(&new).and(Err(unknown())),
             Some(Fault::UnknownNotStored) => Err(unknown()),
             Some(Fault::Unavailable) => Err(AppendError::Unavailable("JetStream does not store".into())),
+            Some(Fault::RefusedByOldLeader) => Err(AppendError::Conflict { certain: false }),
             Some(Fault::Misplaced) => Err(AppendError::Misplaced("stored by another stream".into())),
         }
     }
