@@ -11,7 +11,7 @@ use super::trial::Trials;
 use super::{Job, Succession};
 use crate::clock::{Clock, Timestamp};
 use crate::domain::{Context, Decision, DomainEvent, EVENTS_PER_COMMAND_MAX, PluginError};
-use crate::event::{NewEvents, decision_seed};
+use crate::event::{NewEvents, decision_seed, event_id};
 use crate::instances::Instances;
 use crate::message::{Code, Command, Failure, Outcome, Recorded, Reply, Request};
 use crate::metrics::{Meter, Metrics, Stage};
@@ -168,8 +168,7 @@ impl Pipeline {
                     Err(AppendError::Conflict { certain }) => {
                         *may_be_stored |= !certain;
                         self.metrics.conflicts.add(1);
-                        // With something newer in the log, what was refused can never be stored.
-                        *may_be_stored &= !self.catch_up(id, aggregate).await?;
+                        self.catch_up_refused(command, aggregate, may_be_stored).await?;
                         confirmed = true;
                     }
                     Err(AppendError::AlreadyStored) => {
@@ -191,6 +190,29 @@ impl Pipeline {
         }
         let message = format!("other writers were first {ATTEMPTS_MAX} times in a row: send the command again");
         Err(Failure { retryable: true, ..Failure::new(Code::Conflict, message) }.of(id, aggregate.version))
+    }
+
+    /// Reads what the log has beyond the aggregate after a refusal. With something newer there, what was
+    /// refused can never be stored, also where that is nothing that this host understands.
+    async fn catch_up_refused(
+        &self,
+        command: &Command,
+        aggregate: &mut Live,
+        may_be_stored: &mut bool,
+    ) -> Result<(), Failure> {
+        let (id, before) = (&command.id, aggregate.last_sequence);
+        let failure = match self.catch_up(id, aggregate).await {
+            Ok(newer) => {
+                *may_be_stored &= !newer;
+                return Ok(());
+            }
+            Err(failure) => failure,
+        };
+        if *may_be_stored && let Ok(Some(head)) = self.events.head(id).await {
+            let own = |index| Some(event_id(&self.domain, id, &command.command_id, index)) == head.event_id;
+            *may_be_stored = head.sequence <= before || (0..EVENTS_PER_COMMAND_MAX).any(own);
+        }
+        Err(failure)
     }
 
     /// The aggregate, loaded where it is not live; and whether the leader was just asked.
