@@ -46,10 +46,16 @@ async fn api(context: &Context, subject: String, request: &Value) -> Result<Valu
     })?;
     match reply.get("error") {
         None => Ok(reply),
-        Some(error) => Err(ApiError::Refused {
-            code: error.get("err_code").and_then(Value::as_u64).unwrap_or_default(),
-            description: error.get("description").and_then(Value::as_str).unwrap_or("no description").to_owned(),
-        }),
+        Some(error) => {
+            let code = error.get("err_code").and_then(Value::as_u64).unwrap_or_default();
+            let description = error.get("description").and_then(Value::as_str).unwrap_or("no description").to_owned();
+            match code {
+                code::CLUSTER_INCOMPLETE | code::NO_PEERS | code::CLUSTER_NOT_AVAILABLE | code::NOT_LEADER => {
+                    Err(ApiError::Silent(format!("{description} ({code})")))
+                }
+                _ => Err(ApiError::Refused { code, description }),
+            }
+        }
     }
 }
 
@@ -59,7 +65,7 @@ enum ApiError {
     /// Nobody to answer.
     #[error("JetStream does not answer: {0}")]
     Unreachable(String),
-    /// No answer in time, as while a leader is missing.
+    /// No answer in time, or none yet, as while a leader is missing.
     #[error("JetStream does not answer: {0}")]
     Silent(String),
     /// An error for an answer.
@@ -80,6 +86,14 @@ impl ApiError {
 
 /// JetStream's error codes that decide something here.
 mod code {
+    /// Not all servers of a cluster have answered.
+    pub(super) const CLUSTER_INCOMPLETE: u64 = 10_004;
+    /// Too few servers of a cluster are there.
+    pub(super) const NO_PEERS: u64 = 10_005;
+    /// The cluster has no leader.
+    pub(super) const CLUSTER_NOT_AVAILABLE: u64 = 10_008;
+    /// Another one leads.
+    pub(super) const NOT_LEADER: u64 = 10_009;
     /// There is no such stream.
     pub(super) const STREAM_NOT_FOUND: u64 = 10_059;
     /// A stream of that name has another configuration.

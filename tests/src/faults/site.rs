@@ -86,6 +86,8 @@ impl Site {
             // Often, so that hosts that come back begin with one.
             .env("SNAPSHOT_FREQUENCY", 10)
             .env("APPEND_TIMEOUT", "2s")
+            // A cluster on a busy machine may be longer without a leader than the default.
+            .env("NATS_CONNECT_TIMEOUT", "2m")
             .env("PLUGIN_GATE_TIME", "1s");
         if let Some(domain) = self.nats().domain() {
             builder = builder.env("NATS_JS_DOMAIN", domain);
