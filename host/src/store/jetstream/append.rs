@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_nats::client::PublishErrorKind;
-use async_nats::connection::State;
 use async_nats::{HeaderName, Message, StatusCode};
 
 use super::ack::{self, Ack, not_atomic};
@@ -17,6 +16,7 @@ use super::stream::{EventStream, find};
 use super::{event_headers, read};
 use crate::event::NewEvents;
 use crate::name::header;
+use crate::nats::is_connected;
 use crate::store::{AppendError, Appended};
 
 const EXPECTED_SEQUENCE: HeaderName = HeaderName::from_static("Nats-Expected-Last-Subject-Sequence");
@@ -46,9 +46,9 @@ impl Inner {
         if let Some(why) = &*self.misplaced.borrow() {
             return Err(AppendError::Unavailable(why.clone()));
         }
-        match self.client.connection_state() {
-            State::Connected => Ok(()),
-            _ => Err(AppendError::Unavailable("NATS is not connected".into())),
+        match is_connected(&self.client) {
+            true => Ok(()),
+            false => Err(AppendError::Unavailable("NATS is not connected".into())),
         }
     }
 

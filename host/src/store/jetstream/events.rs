@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_nats::Client;
-use async_nats::connection::State;
 use async_nats::jetstream::Context;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -23,6 +22,7 @@ use super::stream::EventStream;
 use super::{api, event_headers, read, scan};
 use crate::event::{NewEvents, StoredEvent};
 use crate::name::{AggregateId, Name, Subjects};
+use crate::nats::is_connected;
 use crate::store::{AppendError, Appended, Commands, EventStore, Extent, Head, Page, Unavailable};
 
 /// The events of one domain.
@@ -112,7 +112,7 @@ impl JetStreamEvents {
         T: Send + 'static,
         F: Future<Output = Result<T, Unavailable>> + Send + 'static,
     {
-        if self.0.client.connection_state() != State::Connected {
+        if !is_connected(&self.0.client) {
             return std::future::ready(Err(Unavailable("NATS is not connected".into()))).boxed();
         }
         let task = self.0.runtime.spawn(work);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Client;
-use async_nats::connection::State;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::kv::{Config, Entry, Operation, Store, UpdateErrorKind};
 use async_nats::jetstream::stream::{DiscardPolicy, StorageType};
@@ -18,6 +17,7 @@ use super::oversize::{self, Packed, Stored};
 use super::stream;
 use crate::domain::Digest;
 use crate::name::{AggregateId, Name, snapshot_bucket_of};
+use crate::nats::is_connected;
 use crate::snapshot::{Damaged, Snapshot};
 use crate::store::{CodeRecord, Found, Saved, SnapshotStore, Unavailable};
 
@@ -90,7 +90,7 @@ impl JetStreamSnapshots {
         T: Send + 'static,
         F: Future<Output = Result<T, Unavailable>> + Send + 'static,
     {
-        if self.inner.client.connection_state() != State::Connected {
+        if !is_connected(&self.inner.client) {
             return std::future::ready(Err(Unavailable("NATS is not connected".into()))).boxed();
         }
         let task = self.runtime.spawn(async move { tokio::time::timeout(ANSWER_MAX, work).await });
