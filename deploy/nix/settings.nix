@@ -33,6 +33,7 @@ in
   STREAM_MAX_AGE = setting time "365d" "After what time events leave a stream that the service makes; 0 for never.";
 
   SNAPSHOT_FREQUENCY = setting types.ints.positive 100 "A snapshot is taken every so many events of an aggregate.";
+  SNAPSHOT_WRITE_BEHIND = setting (types.ints.between 0 1000) 20 "Snapshots a second, beside those, of aggregates that have changed; 0 for none.";
   SNAPSHOT_BEFORE_EXPIRY = setting time "30d" "How long before events leave their stream a snapshot must cover them.";
   SNAPSHOT_STORE = setting (oneOf [ "jetstream" "memory" ]) "jetstream" "Where snapshots are kept.";
 

@@ -71,6 +71,10 @@ pub struct Service {
     /// A snapshot is taken every so many events of an aggregate
     #[arg(long, env, value_name = "EVENTS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     pub snapshot_frequency: u64,
+    /// Snapshots a second, beside those, of aggregates that have changed, so that a host that is killed
+    /// leaves little to read; 0 for none
+    #[arg(long, env, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    pub snapshot_write_behind: u32,
     /// How long before events leave their stream a snapshot must cover them; at most half their age
     #[arg(long, env, value_name = "TIME", default_value = "30d", value_parser = positive_duration)]
     pub snapshot_before_expiry: Duration,

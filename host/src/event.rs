@@ -91,6 +91,9 @@ pub struct StoredEvent {
     pub name: String,
     /// Its payload.
     pub payload: Bytes,
+    /// The last sequence of its aggregate that it was to follow, by which the log judged it; `None`
+    /// where that was not stated, as by later events of one command.
+    pub after: Option<u64>,
     /// What its headers say, or what is wrong with them.
     pub origin: Result<Origin, String>,
 }
@@ -126,6 +129,21 @@ pub struct Origin {
 }
 
 impl StoredEvent {
+    /// Its id, where a host wrote it.
+    pub fn event_id(&self) -> Option<Uuid> {
+        self.origin.as_ref().ok().map(|origin| origin.event_id)
+    }
+
+    /// The version it bears, where a host wrote it.
+    pub fn version(&self) -> Option<u64> {
+        self.origin.as_ref().ok().map(|origin| origin.version)
+    }
+
+    /// The activation number of the code that decided it, 0 where it has none.
+    pub fn activation(&self) -> u64 {
+        self.origin.as_ref().map_or(0, |origin| origin.author.activation)
+    }
+
     /// The event's name and origin, where a host wrote it as version `version` of its aggregate.
     ///
     /// # Errors

@@ -70,6 +70,13 @@ impl Instances {
         }
     }
 
+    /// Starts an instance before the first aggregate needs it. Where that fails, whoever needs it is told.
+    pub(crate) fn prepare(&self) {
+        if let Ok(instance) = self.admit() {
+            instance.admitted.set(instance.admitted.get() - 1);
+        }
+    }
+
     /// The instance that takes in the next aggregate.
     pub(crate) fn admit(&self) -> Result<Rc<SharedInstance>, PluginError> {
         if let Some(open) = self.open.borrow().as_ref()

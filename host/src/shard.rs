@@ -2,6 +2,7 @@
 //! mailbox. An aggregate's requests run one after another, different aggregates' side by
 //! side while they wait for storage. Knows neither NATS nor WebAssembly.
 
+mod behind;
 mod cover;
 mod entrance;
 mod failures;
@@ -13,6 +14,7 @@ mod parked;
 mod pipeline;
 mod query;
 mod retention;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -22,6 +24,7 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::{BoxFuture, LocalBoxFuture};
@@ -29,6 +32,7 @@ use futures::stream::FuturesUnordered;
 use hashlink::LinkedHashMap;
 use tokio::sync::mpsc;
 
+use self::behind::Behind;
 pub use self::cover::Covered;
 use self::entrance::overloaded;
 pub use self::entrance::{Entrance, Job, Responder, Undelivered};
@@ -90,6 +94,8 @@ pub struct Service {
     pub metrics: Arc<Metrics>,
     /// A snapshot is taken every so many events.
     pub snapshot_frequency: u64,
+    /// Beside that, one of an aggregate that has changed is taken this often, or never.
+    pub snapshot_every: Option<Duration>,
     /// Live aggregates of the whole domain.
     pub cache_capacity: usize,
     /// Of a hundred commands, how many have their events tried out before they are stored.
@@ -106,6 +112,8 @@ enum Task {
     Serve(Job),
     /// To leave a snapshot.
     Cover(Cover),
+    /// To have its changes saved while nobody waits for it.
+    Save,
 }
 
 /// The shards of one domain.
@@ -126,7 +134,11 @@ impl Shards {
             let meter = service.metrics.shard(number);
             threads.push(thread.begin(move |runtime| {
                 let last_words = Arc::clone(&service.last_words);
-                thread::drive(runtime, Shard::new(service, capacity, meter).run(mailbox, ordered));
+                let shard = {
+                    let _timers = runtime.enter();
+                    Shard::new(service, capacity, meter)
+                };
+                thread::drive(runtime, shard.run(mailbox, ordered));
                 runtime.block_on(last_words());
             }));
             mailboxes.push(sender);
@@ -175,8 +187,18 @@ type Running = FuturesUnordered<LocalBoxFuture<'static, Finished>>;
 struct Finished {
     id: AggregateId,
     live: Option<Live>,
-    /// Whether it was on its way out of memory.
-    left: bool,
+    done: Done,
+}
+
+/// What an aggregate has done.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Done {
+    /// What it was asked.
+    Asked,
+    /// A snapshot was written behind, or could not be.
+    Saved,
+    /// It was on its way out of memory.
+    Left,
 }
 
 struct Shard {
@@ -185,6 +207,8 @@ struct Shard {
     idle: LinkedHashMap<AggregateId, Live>,
     /// Aggregates at work, with what waits for them.
     busy: HashMap<AggregateId, VecDeque<Task>>,
+    /// Live aggregates with changes to save.
+    behind: Behind,
     /// How many tasks wait for busy aggregates.
     waiting: usize,
     /// How many of the busy ones are on their way out of memory.
@@ -194,6 +218,7 @@ struct Shard {
 
 impl Shard {
     fn new(service: Service, capacity: usize, meter: Arc<Meter>) -> Self {
+        let behind = Behind::new(service.snapshot_every);
         let pipeline = Pipeline {
             trials: Trials::new(Arc::clone(&service.activation), service.trial_percent),
             parked: Parked::default(),
@@ -213,6 +238,7 @@ impl Shard {
             pipeline: Rc::new(pipeline),
             idle: LinkedHashMap::new(),
             busy: HashMap::new(),
+            behind,
             waiting: 0,
             leaving: 0,
             capacity,
@@ -221,6 +247,7 @@ impl Shard {
 
     /// Runs until the mailbox is closed and everything begun is finished.
     async fn run(mut self, mut mailbox: mpsc::Receiver<Job>, mut orders: mpsc::Receiver<Order>) {
+        self.pipeline.instances.prepare();
         let mut running = Running::new();
         let mut open = true;
         while open || !running.is_empty() {
@@ -228,6 +255,7 @@ impl Shard {
             tokio::select! {
                 Some(order) = orders.recv() => self.obey(order, &mut running),
                 Some(finished) = running.next(), if !running.is_empty() => self.finished(finished, &mut running),
+                id = self.behind.next(), if open => self.save_behind(id, &mut running),
                 job = mailbox.recv(), if open && running.len() < BUSY_MAX => match job {
                     Some(job) => self.take(job, &mut running).await,
                     None => open = false,
@@ -242,6 +270,7 @@ impl Shard {
             Order::Activate(activation, heard) => {
                 self.pipeline.trials.activate(Arc::clone(&activation));
                 self.pipeline.instances.activate(activation);
+                self.pipeline.instances.prepare();
                 self.sweep(running);
                 // Nobody may wait for it any more.
                 let _ = heard.send(());
@@ -288,8 +317,14 @@ impl Shard {
 
     /// Goes on with the aggregate's next task, or lays it to rest.
     fn finished(&mut self, finished: Finished, running: &mut Running) {
-        let Finished { id, live, left } = finished;
-        self.leaving -= usize::from(left);
+        let Finished { id, live, done } = finished;
+        self.leaving -= usize::from(done == Done::Left);
+        if live.as_ref().is_some_and(|live| live.is_sound() && live.is_unsaved()) {
+            if done == Done::Saved {
+                self.behind.pause();
+            }
+            self.behind.note(&id);
+        }
         if let Some(task) = self.busy.get_mut(&id).and_then(VecDeque::pop_front) {
             self.waiting -= 1;
             running.push(Box::pin(work(Rc::clone(&self.pipeline), id, live, task)));
@@ -306,6 +341,15 @@ impl Shard {
         while self.idle.len() + self.busy.len() > self.capacity + self.leaving {
             let Some((id, live)) = self.idle.pop_front() else { break };
             self.evict(id, Some(live), running);
+        }
+    }
+
+    /// Saves what an aggregate has changed, unless it is at work: its turn then comes again.
+    fn save_behind(&mut self, id: AggregateId, running: &mut Running) {
+        if self.busy.contains_key(&id) {
+            self.behind.note(&id);
+        } else if self.idle.get(&id).is_some_and(|live| live.is_sound() && live.is_unsaved()) {
+            self.begin(id, Task::Save, running);
         }
     }
 
@@ -329,13 +373,14 @@ impl Shard {
 
     /// Lets an aggregate leave memory, with a snapshot behind it where it has unsaved events: whether it has.
     fn evict(&mut self, id: AggregateId, live: Option<Live>, running: &mut Running) -> bool {
+        self.behind.forget(&id);
         let Some(mut live) = live.filter(|live| live.is_sound() && live.is_unsaved()) else { return false };
         self.busy.insert(id.clone(), VecDeque::new());
         self.leaving += 1;
         let pipeline = Rc::clone(&self.pipeline);
         running.push(Box::pin(async move {
             pipeline.save_or_warn(&id, &mut live).await;
-            Finished { id, live: None, left: true }
+            Finished { id, live: None, done: Done::Left }
         }));
         true
     }
@@ -362,8 +407,14 @@ async fn work(pipeline: Rc<Pipeline>, id: AggregateId, mut live: Option<Live>, t
             // Who ordered it may have gone.
             let _ = told.send(covered);
         }
+        Task::Save => {
+            if let Some(live) = live.as_mut() {
+                pipeline.save_or_warn(&id, live).await;
+            }
+            return Finished { id, live, done: Done::Saved };
+        }
     }
-    Finished { id, live, left: false }
+    Finished { id, live, done: Done::Asked }
 }
 
 /// Serves one request, replies, applies what it stored, then takes the snapshot that is due.

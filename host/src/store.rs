@@ -10,7 +10,6 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::domain::Digest;
@@ -23,12 +22,12 @@ pub trait EventStore: Send + Sync {
     /// Stores the events of one command, all or none.
     fn append(&self, events: NewEvents) -> BoxFuture<'static, Result<Appended, AppendError>>;
 
-    /// The last event of an aggregate, asked of the log's leader: nothing acknowledged
-    /// before the call is missing.
-    fn head(&self, id: &AggregateId) -> BoxFuture<'static, Result<Option<Head>, Unavailable>>;
+    /// The last event of an aggregate, as that replica of the log has it.
+    fn head(&self, id: &AggregateId, of: Replica) -> BoxFuture<'static, Result<Option<StoredEvent>, Unavailable>>;
 
     /// Events of an aggregate in order, from sequence `from` through `through`, both
-    /// included, at most `limit`. `through` is a sequence that [`EventStore::head`] gave.
+    /// included, at most `limit`. `through` is the sequence of an event that the log is known to
+    /// have. It costs least where `limit` is how many there are.
     fn read(
         &self,
         id: &AggregateId,
@@ -48,6 +47,16 @@ pub trait EventStore: Send + Sync {
 
     /// What the log as a whole holds.
     fn extent(&self) -> BoxFuture<'static, Result<Extent, Unavailable>>;
+}
+
+/// Who is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replica {
+    /// The log's leader: nothing acknowledged before the call is missing.
+    Leader,
+    /// Whoever answers, which costs less: what was acknowledged last may be missing. Good enough for
+    /// whoever appends next, since the log judges that.
+    Any,
 }
 
 /// A part of the log.
@@ -122,9 +131,8 @@ pub enum AppendError {
     /// Another writer was first: read the tail.
     #[error("another event was stored first")]
     Conflict {
-        /// Whether nothing can have been stored all the same. While a cluster's leader changes, the
-        /// old one may refuse what the new one stores.
-        certain: bool,
+        /// The aggregate's last sequence by which it was refused, where that is told.
+        last: Option<u64>,
     },
     /// Nothing was stored now, since events with these ids are stored already.
     #[error("these events are stored already")]
@@ -147,17 +155,6 @@ pub enum AppendError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unavailable(pub String);
-
-/// The last event of an aggregate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Head {
-    /// Its position in the stream.
-    pub sequence: u64,
-    /// Its id, where it has one.
-    pub event_id: Option<Uuid>,
-    /// The activation number of the code that decided it, 0 where it has none.
-    pub activation: u64,
-}
 
 /// What a log holds as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

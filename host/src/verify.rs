@@ -23,7 +23,7 @@ use crate::activation::Activation;
 use crate::event::StoredEvent;
 use crate::instances::Instances;
 use crate::name::AggregateId;
-use crate::store::{EventStore, Extent, SnapshotStore, Unavailable};
+use crate::store::{EventStore, Extent, Replica, SnapshotStore, Unavailable};
 
 /// Events read at once: hosts that serve meanwhile wait for no more than that.
 const PAGE_EVENTS: usize = 200;
@@ -194,7 +194,7 @@ impl Verification<'_> {
         }
         let instances = Instances::new(Arc::clone(&self.code), 1);
         for id in ids {
-            if self.wait(self.events.head(&id))?.is_some() {
+            if self.wait(self.events.head(&id, Replica::Leader))?.is_some() {
                 continue;
             }
             let loaded = Loaded::of(self.wait(self.snapshots.load(&id))?, &instances, &id);

@@ -99,7 +99,7 @@ fn events() {
         }
         let name = Subjects::event_name(&subject).unwrap_or_default().to_owned();
         let origin = event_origin(&headers);
-        let event = StoredEvent { sequence: 1, name, payload, stored: Timestamp(0), origin };
+        let event = StoredEvent { sequence: 1, name, payload, stored: Timestamp(0), after: None, origin };
         match event.written_as(1) {
             Ok((_, origin)) => assert_eq!(origin.version, 1),
             Err(why) => assert!(!why.is_empty()),

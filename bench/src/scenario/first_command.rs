@@ -4,9 +4,9 @@
 mod reads;
 mod reference;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use self::reads::Reads;
 use super::Scenario;
@@ -31,6 +31,10 @@ const WARM: usize = 25;
 /// Commands of each that a SIGKILL finds without a snapshot: fewer than lead to one.
 const UNSAVED: usize = 50;
 
+/// Longest wait until changes are saved behind the commands, and how often it is looked.
+const SAVED_MAX: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// What first commands came to in one way of starting, over the rounds.
 #[derive(Default)]
 struct Way {
@@ -53,7 +57,7 @@ async fn run(plan: &Plan) -> Result<Outcome> {
     let ids = seed.sow(&ground, AGENTS, plan.history, plan.stream_events).await?;
     let load = Load::new(ground.client.clone(), Contender::Service, ids);
     let mut field = Field { ground, load, starts: 0 };
-    let [mut replayed, mut restarted, mut killed] = [const { Way::new() }; 3];
+    let [mut replayed, mut restarted, mut killed, mut killed_later] = [const { Way::new() }; 4];
     let (mut by_consumer_us, mut by_gets_us) = (Vec::new(), Vec::new());
     for _ in 0..plan.rounds {
         field.forget_snapshots().await?;
@@ -63,10 +67,13 @@ async fn run(plan: &Plan) -> Result<Outcome> {
         let host = field.start(plan, &mut restarted).await?;
         field.ask_all(UNSAVED).await?;
         host.kill()?;
-        field.start(plan, &mut killed).await?.stop()?;
+        let host = field.start(plan, &mut killed).await?;
+        field.ask_all_until_saved(UNSAVED).await?;
+        host.kill()?;
+        field.start(plan, &mut killed_later).await?.stop()?;
     }
     let references = [by_consumer_us, by_gets_us].map(|us| Figure::new(Unit::Microseconds, us));
-    Ok(outcome(plan, &[&restarted, &killed, &replayed], references))
+    Ok(outcome(plan, &[&restarted, &killed_later, &killed, &replayed], references))
 }
 
 impl Field {
@@ -103,6 +110,29 @@ impl Field {
             }
         }
         Ok(took)
+    }
+
+    /// The same, and waits until each agent has a snapshot that was taken afterwards.
+    async fn ask_all_until_saved(&self, times: usize) -> Result<()> {
+        self.ask_all(times).await?;
+        let asked = self.newest_snapshots().await?;
+        let give_up = Instant::now() + SAVED_MAX;
+        while self.newest_snapshots().await?.iter().zip(&asked).any(|(now, asked)| now == asked) {
+            ensure!(Instant::now() < give_up, "changes are not saved behind the commands");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// The sequence of each agent's snapshot, 0 without one.
+    async fn newest_snapshots(&self) -> Result<Vec<u64>> {
+        let stream = self.ground.context.get_stream("KV_AGENT_SNAPSHOTS").await?;
+        let mut newest = Vec::new();
+        for id in self.load.ids() {
+            let last = stream.get_last_raw_message_by_subject(&format!("$KV.AGENT_SNAPSHOTS.{id}")).await;
+            newest.push(last.map_or(0, |message| message.sequence));
+        }
+        Ok(newest)
     }
 
     /// As if the agents had never been in a snapshot.
@@ -146,7 +176,7 @@ impl Way {
     }
 }
 
-fn outcome(plan: &Plan, ways: &[&Way; 3], [by_consumer, by_gets]: [Figure; 2]) -> Outcome {
+fn outcome(plan: &Plan, ways: &[&Way; 4], [by_consumer, by_gets]: [Figure; 2]) -> Outcome {
     let mut table = Table::new([
         "the agent was left by",
         "the host's very first command, µs",
@@ -156,12 +186,16 @@ fn outcome(plan: &Plan, ways: &[&Way; 3], [by_consumer, by_gets]: [Figure; 2]) -
         "first to warm",
         "reads of one agent",
     ]);
-    for (name, way) in ["a clean stop", "a SIGKILL", "events alone, no snapshot"].into_iter().zip(ways) {
+    for (name, way) in
+        ["a clean stop", "a SIGKILL, once changes were saved", "a SIGKILL at once", "events alone, no snapshot"]
+            .into_iter()
+            .zip(ways)
+    {
         let ratios = [way.very_first().to(&way.warm()), way.others().to(&way.warm())];
         let figures = [way.very_first(), way.others(), way.warm()].into_iter().chain(ratios).chain([way.reads()]);
         table.row([Cell::from(name)].into_iter().chain(figures.map(Cell::from)));
     }
-    let [restarted, _, replayed] = ways;
+    let [restarted, .., replayed] = ways;
     let mut reading =
         Table::new(["reading one agent's events without a host", "µs", "first command without a snapshot, to it"]);
     for (name, figure) in [("an ordered consumer", by_consumer), ("batched direct gets of 1,000", by_gets)] {

@@ -9,7 +9,7 @@ use crate::copy::Copy;
 use crate::domain::Digest;
 use crate::name::AggregateId;
 use crate::snapshot::Snapshot;
-use crate::store::{Extent, Found, Unavailable};
+use crate::store::{Extent, Found, Replica, Unavailable};
 
 /// An aggregate in the candidate, and in the live code where that has it.
 type Copies = (Copy, Option<Copy>);
@@ -58,7 +58,7 @@ impl Run<'_> {
                 self.report.not_compared.push("snapshots of aggregates whose events have aged: the time was up".into());
                 break;
             }
-            if self.followed.contains_key(&id) || self.wait(self.gate.events.head(&id))?.is_some() {
+            if self.followed.contains_key(&id) || self.wait(self.gate.events.head(&id, Replica::Leader))?.is_some() {
                 continue;
             }
             let Found::Snapshot { snapshot, .. } = self.wait(self.gate.snapshots.load(&id))? else { continue };

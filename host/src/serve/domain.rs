@@ -251,12 +251,19 @@ async fn shard_service(
         clock: Clock::System,
         metrics: Arc::clone(metrics),
         snapshot_frequency: settings.snapshot_frequency,
+        snapshot_every: every(settings.snapshot_write_behind),
         cache_capacity: settings.cache_capacity as usize,
         trial_percent: settings.plugin_trial_share,
         reply_bytes_max: Arc::new(move || sizing.max_payload().saturating_sub(REPLY_HEADERS_BYTES)),
         last_words: Arc::new(move || flushed(flushing.clone()).boxed()),
     };
     Ok((service, client))
+}
+
+/// How often one shard may do what the host may do so many times a second.
+fn every(per_second: u32) -> Option<Duration> {
+    let shards = u32::try_from(shard_count()).unwrap_or(1);
+    (per_second > 0).then(|| Duration::from_secs(1) * shards / per_second)
 }
 
 /// Lets a durable lane finish what it has begun.

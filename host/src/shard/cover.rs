@@ -7,7 +7,7 @@ use super::pipeline::{Pipeline, keep};
 use crate::activation::Reading;
 use crate::message::{Code, Failure};
 use crate::name::AggregateId;
-use crate::store::Found;
+use crate::store::{Found, Replica};
 
 /// What it took to cover an aggregate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Pipeline {
     }
 
     async fn leave_snapshot(&self, live: &mut Option<Live>, id: &AggregateId, through: u64) -> Result<(), Failure> {
-        let (mut aggregate, confirmed) = self.ready(live.take(), id).await?;
+        let (mut aggregate, confirmed) = self.ready(live.take(), id, Replica::Leader).await?;
         let saved = self.save_through(&mut aggregate, confirmed, id, through).await;
         // What cannot be saved must not leave memory: it may soon be all there is.
         *live = keep(aggregate);

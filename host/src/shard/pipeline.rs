@@ -17,7 +17,7 @@ use crate::message::{Code, Command, Failure, Outcome, Recorded, Reply, Request};
 use crate::metrics::{Meter, Metrics, Stage};
 use crate::name::{AggregateId, Name};
 use crate::remembered::{RememberedCommand, RememberedCommands};
-use crate::store::{AppendError, EventStore, Saved, SnapshotStore, Unavailable};
+use crate::store::{AppendError, EventStore, Replica, Saved, SnapshotStore, Unavailable};
 use crate::witness::Witnessed;
 
 /// How often a command is decided anew after another writer was first. Writers that collide
@@ -128,7 +128,7 @@ impl Pipeline {
         command: &Command,
         may_be_stored: &mut bool,
     ) -> Result<Outcome, Failure> {
-        let (mut aggregate, confirmed) = self.ready(live.take(), &command.id).await?;
+        let (mut aggregate, confirmed) = self.ready(live.take(), &command.id, Replica::Any).await?;
         let outcome = self.settle(&mut aggregate, confirmed, command, may_be_stored).await;
         *live = keep(aggregate);
         outcome
@@ -165,11 +165,11 @@ impl Pipeline {
                 }
                 Verdict::Record(events) => match self.record_tried(aggregate, command, time, events, decided).await {
                     Ok(outcome) => return Ok(outcome),
-                    Err(AppendError::Conflict { certain }) => {
-                        *may_be_stored |= !certain;
+                    Err(AppendError::Conflict { last }) => {
+                        // While a cluster's leader changes, the old one may refuse what the new one stores.
+                        *may_be_stored = true;
                         self.metrics.conflicts.add(1);
-                        self.catch_up_refused(command, aggregate, may_be_stored).await?;
-                        confirmed = true;
+                        confirmed = self.catch_up_refused(command, aggregate, last, may_be_stored).await?;
                     }
                     Err(AppendError::AlreadyStored) => {
                         *may_be_stored = true;
@@ -192,31 +192,47 @@ impl Pipeline {
         Err(Failure { retryable: true, ..Failure::new(Code::Conflict, message) }.of(id, aggregate.version))
     }
 
-    /// Reads what the log has beyond the aggregate after a refusal. With something newer there, what was
-    /// refused can never be stored, also where that is nothing that this host understands.
+    /// Reads what the log has beyond the aggregate after a refusal, the newest at `last` where that was
+    /// told: whether the leader was asked. With something newer there, what was refused can never be
+    /// stored, also where that is nothing that this host understands.
     async fn catch_up_refused(
         &self,
         command: &Command,
         aggregate: &mut Live,
+        last: Option<u64>,
         may_be_stored: &mut bool,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let (id, before) = (&command.id, aggregate.last_sequence);
-        let failure = match self.catch_up(id, aggregate).await {
-            Ok(newer) => {
+        let taken = match last {
+            Some(last) => self.take_few(id, aggregate, last).await,
+            None => Ok(false),
+        };
+        let caught_up = match taken {
+            Ok(true) => Ok((true, false)),
+            Ok(false) => self.catch_up(id, aggregate).await.map(|newer| (newer, true)),
+            Err(failure) => Err(failure),
+        };
+        let failure = match caught_up {
+            Ok((newer, confirmed)) => {
                 *may_be_stored &= !newer;
-                return Ok(());
+                return Ok(confirmed);
             }
             Err(failure) => failure,
         };
-        if *may_be_stored && let Ok(Some(head)) = self.events.head(id).await {
-            let own = |index| Some(event_id(&self.domain, id, &command.command_id, index)) == head.event_id;
+        if *may_be_stored && let Ok(Some(head)) = self.events.head(id, Replica::Leader).await {
+            let own = |index| Some(event_id(&self.domain, id, &command.command_id, index)) == head.event_id();
             *may_be_stored = head.sequence <= before || (0..EVENTS_PER_COMMAND_MAX).any(own);
         }
         Err(failure)
     }
 
-    /// The aggregate, loaded where it is not live; and whether the leader was just asked.
-    pub(super) async fn ready(&self, live: Option<Live>, id: &AggregateId) -> Result<(Live, bool), Failure> {
+    /// The aggregate, loaded of that replica where it is not live; and whether the leader was just asked.
+    pub(super) async fn ready(
+        &self,
+        live: Option<Live>,
+        id: &AggregateId,
+        of: Replica,
+    ) -> Result<(Live, bool), Failure> {
         if let Some(mut live) = live {
             if live.is_usable() || self.moves_on(&mut live, id) {
                 self.metrics.cache_hits.add(1);
@@ -229,9 +245,9 @@ impl Pipeline {
         }
         self.metrics.cache_misses.add(1);
         let begun = Instant::now();
-        let loaded = self.load(id).await;
+        let loaded = self.load(id, of).await;
         self.meter.passed(Stage::Load, begun.elapsed());
-        Ok((loaded?, true))
+        Ok((loaded?, of == Replica::Leader))
     }
 
     /// Whether a live aggregate goes on in an instance of the code that is live now. What that

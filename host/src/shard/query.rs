@@ -7,9 +7,10 @@ use serde_json::value::RawValue;
 use super::failures::{failed, forged, unavailable};
 use super::live::Live;
 use super::pipeline::{Pipeline, keep};
+use crate::event::StoredEvent;
 use crate::message::{Code, Failure, HistoryEvent, Outcome, Query};
 use crate::name::AggregateId;
-use crate::store::Head;
+use crate::store::Replica;
 
 /// Events read at once on the way to a page or a version.
 const EVENTS_PER_READ: usize = 256;
@@ -53,7 +54,7 @@ impl Pipeline {
         id: &AggregateId,
         at_version: Option<u64>,
     ) -> Result<Outcome, Failure> {
-        let (mut aggregate, confirmed) = self.ready(live.take(), id).await?;
+        let (mut aggregate, confirmed) = self.ready(live.take(), id, Replica::Leader).await?;
         let outcome = match if confirmed { Ok(false) } else { self.catch_up(id, &mut aggregate).await } {
             Ok(_) => self.state_of(id, &aggregate, at_version).await,
             Err(failure) => Err(failure),
@@ -89,7 +90,7 @@ impl Pipeline {
                 .read(id, copy.last_sequence + 1, now.last_sequence, limit)
                 .await
                 .map_err(|e| unavailable(id, e))?;
-            let first = events.first().and_then(|event| event.origin.as_ref().ok()).map(|origin| origin.version);
+            let first = events.first().and_then(StoredEvent::version);
             if events.is_empty() || (copy.version == 0 && first.is_some_and(|first| first > 1)) {
                 return Err(expired(id, version, now.version));
             }
@@ -111,12 +112,12 @@ impl Pipeline {
     }
 
     async fn history(&self, id: &AggregateId, after: u64, limit: usize) -> Result<Outcome, Failure> {
-        let Some(head) = self.events.head(id).await.map_err(|e| unavailable(id, e))? else {
+        let Some(head) = self.events.head(id, Replica::Leader).await.map_err(|e| unavailable(id, e))? else {
             // Without events it is known only where a snapshot outlived them.
-            let live = self.load(id).await?;
+            let live = self.load(id, Replica::Leader).await?;
             return Err(if live.version == 0 { not_found(id) } else { expired(id, after + 1, live.version) });
         };
-        let (page, last_version) = self.page(id, head, after, limit).await?;
+        let (page, last_version) = self.page(id, &head, after, limit).await?;
         let next = page.last().filter(|event| event.sequence < head.sequence).map(|event| event.version);
         if page.is_empty() && last_version > after {
             return Err(expired(id, after + 1, last_version));
@@ -131,7 +132,7 @@ impl Pipeline {
     async fn page(
         &self,
         id: &AggregateId,
-        head: Head,
+        head: &StoredEvent,
         after: u64,
         limit: usize,
     ) -> Result<(Vec<HistoryEvent>, u64), Failure> {
@@ -142,7 +143,7 @@ impl Pipeline {
             let events =
                 self.events.read(id, from, head.sequence, EVENTS_PER_READ).await.map_err(|e| unavailable(id, e))?;
             let Some(last) = events.last() else { break };
-            let first = events.first().and_then(|event| event.origin.as_ref().ok()).map(|origin| origin.version);
+            let first = events.first().and_then(StoredEvent::version);
             if page.is_empty() && version > 0 && first.is_some_and(|first| first > version + 1) {
                 // What follows the remembered place has aged: the search begins anew.
                 (version, from) = (0, 1);

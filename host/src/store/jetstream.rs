@@ -3,11 +3,13 @@
 
 mod ack;
 mod acks;
+mod answers;
 mod append;
 mod batch;
 mod event_headers;
 mod events;
 mod group;
+mod on_runtime;
 mod oversize;
 mod read;
 mod scan;

@@ -16,7 +16,7 @@ use crate::event::{NewEvents, RecordedCommand, event_id};
 use crate::name::AggregateId;
 use crate::snapshot::Snapshot;
 use crate::store::memory::events::MemoryEvents;
-use crate::store::{EventStore, SnapshotStore};
+use crate::store::{EventStore, Replica, SnapshotStore};
 
 /// A log and snapshots.
 pub(crate) struct Recorded {
@@ -39,7 +39,7 @@ impl Recorded {
     /// Appends an event to the counter's history; gives its sequence.
     pub(crate) fn happened(&self, counter: &str, name: &str, payload: &Value) -> u64 {
         let id = id(counter);
-        let head = block_on(self.events.head(&id)).expect("the log answers");
+        let head = block_on(self.events.head(&id, Replica::Leader)).expect("the log answers");
         let mut versions = self.versions.borrow_mut();
         let version = versions.entry(id.clone()).or_default();
         *version += 1;

@@ -64,6 +64,23 @@ async fn a_snapshot_is_taken_every_so_many_events() -> Result<()> {
 }
 
 #[tokio::test]
+async fn changes_are_saved_while_nobody_waits() -> Result<()> {
+    let nats = Nats::start().await?;
+    let mut host = Host::start(&nats).await?;
+    let agent = Agent::new();
+    nats.ask(agent.deploy()).await?.ok()?;
+    nats.ask(agent.set("key", 1)).await?.ok()?;
+    let before = nats.ask(agent.state()).await?.ok()?;
+    has_snapshot(&nats, &agent).await?;
+
+    host.kill().await?;
+    let _host = Host::start(&nats).await?;
+    ensure!(nats.ask(agent.state()).await?.ok()?.body == before.body, "another state");
+    ensure!(nats.counters("agent").await?["replays"] == 0, "it was replayed, not read");
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_agent_goes_on_from_snapshot_and_tail() -> Result<()> {
     let nats = Nats::start().await?;
     let (agent, before) = agent_with_snapshot(&nats).await?;

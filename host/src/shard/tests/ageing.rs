@@ -74,7 +74,8 @@ fn events_that_age_without_a_snapshot_end_the_aggregate_in_doubt() {
     let host = world.host();
     host.send("c", "add", 1).ok(1);
     age(&world, 1);
-    host.send("c", "add", 2).error("unavailable");
+    // Refused, and with nothing newer in the log that is not the last word.
+    host.send("c", "add", 2).error("timeout");
     assert_eq!(world.events.of(&id("c")).len(), 0, "nothing is stored that cannot be loaded");
 }
 

@@ -128,3 +128,21 @@ fn events_that_went_elsewhere_are_a_timeout() {
     // They are stored somewhere, so no code that promises the contrary would be true.
     host.send("c", "add", 1).error("timeout");
 }
+
+#[test]
+fn a_replica_that_is_behind_costs_a_second_try_and_no_answer() {
+    let world = World::new();
+    world.snapshots.set_refusing(true);
+    world.host().send("c", "add", 1).ok(1);
+    world.host().send("c", "add", 2).ok(2);
+
+    world.events.set_replica_behind(1);
+    let host = world.host();
+    host.send("c", "add", 3).ok(3);
+    assert_eq!(host.metrics.conflicts.get(), 1, "the log refuses what was decided on an old state");
+
+    // Answers that write nothing are held against the leader.
+    world.events.set_replica_behind(3);
+    world.host().send("c", "remove", 7).error("rejected");
+    assert_eq!(world.host().state("c").ok(3).count(), 6);
+}

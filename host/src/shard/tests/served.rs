@@ -96,6 +96,7 @@ impl World {
             clock: Clock::Fixed(Arc::clone(&self.now_ms)),
             metrics: Arc::default(),
             snapshot_frequency: 1_000,
+            snapshot_every: None,
             cache_capacity: 10_000,
             trial_percent: 0,
             reply_bytes_max: Arc::new(|| 1 << 20),

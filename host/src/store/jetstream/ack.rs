@@ -1,6 +1,7 @@
 //! What JetStream's answer to a publish means for the one who sent it.
 
 use async_nats::client::{PublishError, PublishErrorKind};
+use async_nats::{Message, StatusCode};
 use serde::Deserialize;
 
 use super::code;
@@ -39,6 +40,9 @@ impl Ack {
     }
 }
 
+/// What JetStream says of a publish.
+pub(super) type Answered = Result<Ack, AppendError>;
+
 /// What comes back: an acknowledgement, or the error in its place.
 #[derive(Deserialize)]
 struct Answer {
@@ -64,7 +68,14 @@ struct ApiRefusal {
 }
 
 /// Reads the answer to a publish.
-pub(super) fn read(payload: &[u8]) -> Result<Ack, AppendError> {
+pub(super) fn read(answer: &Message) -> Answered {
+    match answer.status {
+        Some(StatusCode::NO_RESPONDERS) => Err(no_stream()),
+        _ => parse(&answer.payload),
+    }
+}
+
+fn parse(payload: &[u8]) -> Answered {
     match serde_json::from_slice(payload) {
         Ok(Answer { error: Some(error), .. }) => Err(refused(&error)),
         Ok(Answer { stream: Some(stream), domain, seq: sequence, duplicate, count, .. }) => {
@@ -78,7 +89,7 @@ fn refused(error: &ApiRefusal) -> AppendError {
     let ApiRefusal { err_code, description } = error;
     match *err_code {
         code::WRONG_LAST_SEQUENCE | code::WRONG_LAST_SEQUENCE_CONSTANT | code::DUPLICATE_IN_PROCESS => {
-            AppendError::Conflict { certain: false }
+            AppendError::Conflict { last: last_told(description) }
         }
         code::BATCH_DUPLICATE_ID => AppendError::AlreadyStored,
         code::MESSAGE_TOO_LARGE => {
@@ -87,6 +98,12 @@ fn refused(error: &ApiRefusal) -> AppendError {
         code::BATCH_NOT_ALLOWED => not_atomic(),
         _ => AppendError::Unavailable(format!("JetStream does not store: {description} ({err_code})")),
     }
+}
+
+/// The sequence that a refusal names, as in "wrong last sequence: 41". No promise of the server: where
+/// it says something else, the leader is asked.
+fn last_told(description: &str) -> Option<u64> {
+    description.rsplit(": ").next().and_then(|last| last.parse().ok())
 }
 
 /// Several events cannot be stored all or none.
@@ -109,7 +126,7 @@ pub(super) fn overdue() -> AppendError {
 }
 
 /// Nothing takes what was published.
-pub(super) fn no_stream() -> AppendError {
+fn no_stream() -> AppendError {
     AppendError::Unavailable("no stream takes the domain's events: was it deleted?".into())
 }
 
@@ -129,7 +146,7 @@ mod tests {
     use super::*;
 
     fn outcome(json: &str) -> Result<u64, AppendError> {
-        read(json.as_bytes()).map(|ack| ack.sequence)
+        parse(json.as_bytes()).map(|ack| ack.sequence)
     }
 
     #[test]
@@ -137,7 +154,9 @@ mod tests {
         assert_eq!(outcome(r#"{"stream":"S","seq":7,"domain":"hub"}"#), Ok(7));
         let conflict =
             r#"{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 3"},"stream":"S","seq":0}"#;
-        assert_eq!(outcome(conflict), Err(AppendError::Conflict { certain: false }));
+        assert_eq!(outcome(conflict), Err(AppendError::Conflict { last: Some(3) }));
+        let constant = r#"{"error":{"code":400,"err_code":10164,"description":"wrong last sequence"}}"#;
+        assert_eq!(outcome(constant), Err(AppendError::Conflict { last: None }));
         assert_eq!(
             outcome(r#"{"error":{"err_code":10201,"description":"duplicate"}}"#),
             Err(AppendError::AlreadyStored)
@@ -156,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_batch_counts_only_if_all_of_it_was_acknowledged() {
-        let first_of = |json: &str, count| read(json.as_bytes()).and_then(|ack| ack.first_of(count));
+        let first_of = |json: &str, count| parse(json.as_bytes()).and_then(|ack| ack.first_of(count));
         assert_eq!(first_of(r#"{"stream":"S","seq":7}"#, 1), Ok(7));
         assert_eq!(first_of(r#"{"stream":"S","seq":7,"batch":"b","count":3}"#, 3), Ok(5));
         for other in

@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use async_nats::{Client, Message, SubscribeError};
+use async_nats::{Client, SubscribeError};
 use futures::StreamExt;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::ack;
+use super::ack::{self, Answered};
 
 /// Appends whose time was up, and whose acknowledgement may still come; the oldest are forgotten.
 const OVERDUE_MAX: usize = 4_096;
@@ -17,9 +17,9 @@ const OVERDUE_MAX: usize = 4_096;
 /// What comes for an append that has been answered, or given up.
 pub(super) enum Surplus {
     /// The first acknowledgement, after a refusal or after the time for it was up.
-    Late(Message),
+    Late(Answered),
     /// Another one.
-    Again(Message),
+    Again(Answered),
 }
 
 /// The inbox of one connection.
@@ -34,7 +34,7 @@ struct Open {
     /// Numbers below this one are forgotten.
     forgotten: u64,
     /// Appends without an acknowledgement; `None` where nobody waits for it any more.
-    waiting: BTreeMap<u64, Option<oneshot::Sender<Message>>>,
+    waiting: BTreeMap<u64, Option<oneshot::Sender<Answered>>>,
     overdue: VecDeque<u64>,
 }
 
@@ -42,7 +42,7 @@ struct Open {
 pub(super) struct Pending {
     /// The subject it is to be sent to.
     pub(super) reply: String,
-    pub(super) message: oneshot::Receiver<Message>,
+    pub(super) answer: oneshot::Receiver<Answered>,
     number: u64,
     open: Weak<Mutex<Open>>,
 }
@@ -62,8 +62,9 @@ impl Acks {
             while let Some(message) = messages.next().await {
                 let number = message.subject.rsplit('.').next().and_then(|number| number.parse().ok());
                 let Some(number) = number else { continue };
-                if let Some(message) = lock(&arriving).arrived(number, message) {
-                    surplus(message);
+                let answer = ack::read(&message);
+                if let Some(answer) = lock(&arriving).arrived(number, answer) {
+                    surplus(answer);
                 }
             }
             // The connection has ended for good: whoever waits is told by that.
@@ -74,31 +75,31 @@ impl Acks {
 
     /// A reply subject of its own, and what will come there.
     pub(super) fn expect(&self) -> Pending {
-        let (sender, message) = oneshot::channel();
+        let (sender, answer) = oneshot::channel();
         let mut open = lock(&self.open);
         let number = open.next;
         open.next += 1;
         open.waiting.insert(number, Some(sender));
-        Pending { reply: format!("{}.{number}", self.inbox), message, number, open: Arc::downgrade(&self.open) }
+        Pending { reply: format!("{}.{number}", self.inbox), answer, number, open: Arc::downgrade(&self.open) }
     }
 }
 
 impl Open {
-    /// Hands a message to whoever waits for it; gives it back where nobody does.
-    fn arrived(&mut self, number: u64, message: Message) -> Option<Surplus> {
+    /// Hands an answer to whoever waits for it; gives it back where nobody does.
+    fn arrived(&mut self, number: u64, answer: Answered) -> Option<Surplus> {
         match self.waiting.remove(&number) {
             Some(Some(waiting)) => {
                 // While a cluster's leader changes, the old one may refuse what the new one then stores.
-                if ack::read(&message.payload).is_err() {
+                if answer.is_err() {
                     self.waiting.insert(number, None);
                     self.expect_late(number);
                 }
                 // Whoever waited may have gone at this very moment.
-                let _ = waiting.send(message);
+                let _ = waiting.send(answer);
                 None
             }
-            Some(None) => Some(Surplus::Late(message)),
-            None if number >= self.forgotten && number < self.next => Some(Surplus::Again(message)),
+            Some(None) => Some(Surplus::Late(answer)),
+            None if number >= self.forgotten && number < self.next => Some(Surplus::Again(answer)),
             None => None,
         }
     }
@@ -141,19 +142,28 @@ mod tests {
         let acks = acks();
         let mut pending = acks.expect();
         assert!(lock(&acks.open).arrived(0, with(r#"{"error":{"err_code":10071}}"#)).is_none());
-        assert!(pending.message.try_recv().is_ok(), "whoever waits is told of the refusal");
+        assert!(pending.answer.try_recv().is_ok(), "whoever waits is told of the refusal");
         drop(pending);
         assert!(matches!(lock(&acks.open).arrived(0, message()), Some(Surplus::Late(_))));
         assert!(matches!(lock(&acks.open).arrived(0, message()), Some(Surplus::Again(_))), "that would be two");
     }
 
-    fn message() -> Message {
+    fn message() -> Answered {
         with(r#"{"stream":"S","seq":1}"#)
     }
 
-    fn with(payload: &'static str) -> Message {
+    fn with(payload: &'static str) -> Answered {
         let (subject, payload) = ("inbox.0".into(), bytes::Bytes::from(payload));
-        Message { subject, reply: None, payload, headers: None, status: None, description: None, length: 0 }
+        let message = async_nats::Message {
+            subject,
+            reply: None,
+            payload,
+            headers: None,
+            status: None,
+            description: None,
+            length: 0,
+        };
+        ack::read(&message)
     }
 
     fn acks() -> Acks {
@@ -166,7 +176,7 @@ mod tests {
         let mut pending = acks.expect();
         assert_eq!(pending.reply, "inbox.0");
         assert!(lock(&acks.open).arrived(0, message()).is_none());
-        assert!(pending.message.try_recv().is_ok());
+        assert!(pending.answer.try_recv().is_ok());
         drop(pending);
         assert!(matches!(lock(&acks.open).arrived(0, message()), Some(Surplus::Again(_))));
         assert!(lock(&acks.open).arrived(7, message()).is_none(), "nobody asked for that");

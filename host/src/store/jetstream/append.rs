@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use async_nats::HeaderName;
 use async_nats::client::PublishErrorKind;
-use async_nats::{HeaderName, Message, StatusCode};
 
-use super::ack::{self, Ack, not_atomic};
+use super::ack::{self, Ack, Answered, not_atomic};
 use super::acks::{Acks, Surplus};
 use super::batch::{self, Part};
 use super::events::Inner;
@@ -55,8 +55,7 @@ impl Inner {
     /// Stores the events of one command, by themselves.
     pub(super) async fn store(self: &Arc<Self>, new: &NewEvents, parts: Vec<Part>) -> Result<Appended, AppendError> {
         let count = parts.len();
-        let answer = self.answer_to(parts, Demand::Nothing).await?;
-        let ack = ack::read(&answer.payload)?;
+        let ack = self.answer_to(parts, Demand::Nothing).await??;
         self.check_place(&ack)?;
         if ack.duplicate {
             return Err(self.recognise(new, ack.sequence).await);
@@ -73,8 +72,9 @@ impl Inner {
         Ok(Appended { first_sequence: new.expected_sequence + 1 })
     }
 
-    /// Sends messages that are stored all or none, and waits for JetStream's answer.
-    pub(super) async fn answer_to(self: &Arc<Self>, parts: Vec<Part>, demand: Demand) -> Result<Message, AppendError> {
+    /// Sends messages that are stored all or none, and waits for JetStream's answer; the outer error is
+    /// that there is none.
+    pub(super) async fn answer_to(self: &Arc<Self>, parts: Vec<Part>, demand: Demand) -> Result<Answered, AppendError> {
         let begun = batch::begin(&self.client, parts, demand).await;
         let last = begun.map_err(|error| ack::not_sent(&error))?;
         let Some(last) = last else { return Err(ack::no_events()) };
@@ -82,7 +82,7 @@ impl Inner {
     }
 
     /// Sends a message that JetStream is to acknowledge, and waits for its answer.
-    async fn answer_to_last(self: &Arc<Self>, part: Part) -> Result<Message, AppendError> {
+    async fn answer_to_last(self: &Arc<Self>, part: Part) -> Result<Answered, AppendError> {
         let acks = self.acks.get_or_try_init(|| Acks::open(&self.client, &self.runtime, self.noticing_surplus())).await;
         let Ok(acks) = acks else { return Err(self.connection_lost()) };
         let mut pending = acks.expect();
@@ -95,11 +95,10 @@ impl Inner {
         }
         let answer = {
             let _timers = self.runtime.enter();
-            tokio::time::timeout(self.ack_timeout, &mut pending.message)
+            tokio::time::timeout(self.ack_timeout, &mut pending.answer)
         };
         match answer.await {
-            Ok(Ok(reply)) if reply.status == Some(StatusCode::NO_RESPONDERS) => Err(ack::no_stream()),
-            Ok(Ok(reply)) => Ok(reply),
+            Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => {
                 self.connection_lost();
                 Err(ack::overdue())
@@ -119,12 +118,12 @@ impl Inner {
         let inner = Arc::downgrade(self);
         move |surplus| {
             let Some(inner) = inner.upgrade() else { return };
-            let (message, again) = match surplus {
-                Surplus::Late(message) => (message, false),
-                Surplus::Again(message) => (message, true),
+            let (answer, again) = match surplus {
+                Surplus::Late(answer) => (answer, false),
+                Surplus::Again(answer) => (answer, true),
             };
             // A refusal or a duplicate has stored nothing.
-            let Ok(ack) = ack::read(&message.payload) else { return };
+            let Ok(ack) = answer else { return };
             if ack.duplicate {
                 return;
             }

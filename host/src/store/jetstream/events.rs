@@ -16,14 +16,16 @@ use tokio::sync::{Notify, OnceCell, watch};
 use tokio::time::Instant;
 
 use super::acks::Acks;
+use super::answers::Answers;
 use super::group::{Line, OpenBatches};
+use super::on_runtime::OnRuntime;
 use super::sharing::Sharing;
 use super::stream::EventStream;
 use super::{api, event_headers, read, scan};
 use crate::event::{NewEvents, StoredEvent};
 use crate::name::{AggregateId, Name, Subjects};
 use crate::nats::is_connected;
-use crate::store::{AppendError, Appended, Commands, EventStore, Extent, Head, Page, Unavailable};
+use crate::store::{AppendError, Appended, Commands, EventStore, Extent, Page, Replica, Unavailable};
 
 /// The events of one domain.
 #[derive(Clone)]
@@ -47,6 +49,8 @@ pub(super) struct Inner {
     pub(super) runtime: Handle,
     /// Made at the first append: who only reads needs none.
     pub(super) acks: OnceCell<Acks>,
+    /// Made at the first direct read.
+    pub(super) answers: OnceCell<Answers>,
     /// Appends of several events, in the order in which they came.
     pub(super) line: Line,
     pub(super) open_batches: OpenBatches,
@@ -92,6 +96,7 @@ impl JetStreamEvents {
             lost: home.lost,
             runtime: Handle::current(),
             acks: OnceCell::new(),
+            answers: OnceCell::new(),
             line: Line::default(),
             open_batches: home.open_batches,
         }))
@@ -106,7 +111,7 @@ impl JetStreamEvents {
         Ok(newest.and_then(|message| event_headers::read(&message.headers).ok()).map(|origin| origin.author))
     }
 
-    /// Runs on the client's runtime, whatever thread asks.
+    /// As on the client's runtime, whatever thread asks.
     fn on_runtime<T, F>(&self, work: F) -> BoxFuture<'static, Result<T, Unavailable>>
     where
         T: Send + 'static,
@@ -115,8 +120,7 @@ impl JetStreamEvents {
         if !is_connected(&self.0.client) {
             return std::future::ready(Err(Unavailable("NATS is not connected".into()))).boxed();
         }
-        let task = self.0.runtime.spawn(work);
-        async move { task.await.unwrap_or_else(|_| Err(Unavailable("the service is stopping".into()))) }.boxed()
+        OnRuntime::new(self.0.runtime.clone(), work).boxed()
     }
 }
 
@@ -127,9 +131,9 @@ impl EventStore for JetStreamEvents {
         inner.append(events).boxed()
     }
 
-    fn head(&self, id: &AggregateId) -> BoxFuture<'static, Result<Option<Head>, Unavailable>> {
+    fn head(&self, id: &AggregateId, of: Replica) -> BoxFuture<'static, Result<Option<StoredEvent>, Unavailable>> {
         let (inner, id) = (Arc::clone(&self.0), id.clone());
-        self.on_runtime(async move { inner.head(&id).await })
+        self.on_runtime(async move { inner.head(&id, of).await })
     }
 
     fn read(
@@ -159,16 +163,13 @@ impl EventStore for JetStreamEvents {
 }
 
 impl Inner {
-    pub(super) async fn head(&self, id: &AggregateId) -> Result<Option<Head>, Unavailable> {
-        let last = read::last(self, &self.subjects.events_of(id)).await?;
-        Ok(last.map(|message| {
-            let origin = event_headers::read(&message.headers).ok();
-            Head {
-                sequence: message.sequence,
-                event_id: origin.as_ref().map(|origin| origin.event_id),
-                activation: origin.map_or(0, |origin| origin.author.activation),
-            }
-        }))
+    pub(super) async fn head(&self, id: &AggregateId, of: Replica) -> Result<Option<StoredEvent>, Unavailable> {
+        let subject = self.subjects.events_of(id);
+        let last = match of {
+            Replica::Any if self.stream.direct => read::last_of_any(self, &subject).await?,
+            Replica::Any | Replica::Leader => read::last(self, &subject).await?.map(read::Raw::from),
+        };
+        Ok(last.map(read::Raw::into_event))
     }
 
     async fn extent(&self) -> Result<Extent, Unavailable> {

@@ -1,26 +1,33 @@
 //! Reads events: the last ones from the stream's leader, many at once by batched direct gets,
 //! and one by one from the leader where those are not allowed or behind.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, RawMessageErrorKind};
 use async_nats::{HeaderMap, Request, StatusCode};
 use bytes::Bytes;
-use futures::StreamExt;
 use serde_json::json;
 
+use super::answers::{Answers, Coming};
 use super::event_headers;
 use super::events::Inner;
 use crate::clock::Timestamp;
 use crate::event::{RecordedCommand, StoredEvent};
-use crate::name::{AggregateId, Subjects};
+use crate::name::{AggregateId, Subjects, header};
 use crate::store::Unavailable;
 
 /// How long the next message of several may take.
 pub(super) const NEXT_MESSAGE_MAX: Duration = Duration::from_secs(5);
 /// What one batched read may carry, in bytes: far below what a connection buffers.
 const READ_BYTES_MAX: usize = 8 << 20;
+/// By what an event says which one of its aggregate was the last before it.
+const EXPECTED_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
+const EXPECTED_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
+/// Events that are read one by one rather than together. Together takes two turns at most, and has the
+/// server count what is left of the aggregate while nobody can append.
+const FEW_MAX: usize = 8;
 
 /// The last message on a subject, from the leader.
 pub(super) async fn last(store: &Inner, subject: &str) -> Result<Option<StreamMessage>, Unavailable> {
@@ -30,6 +37,11 @@ pub(super) async fn last(store: &Inner, subject: &str) -> Result<Option<StreamMe
         Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
         Err(error) => Err(Unavailable(format!("the stream cannot be read: {error}"))),
     }
+}
+
+/// The last message on a subject, of whichever replica answers.
+pub(super) async fn last_of_any(store: &Inner, subject: &str) -> Result<Option<Raw>, Unavailable> {
+    one(store, &json!({ "last_by_subj": subject })).await
 }
 
 /// The message at a sequence, from the leader.
@@ -46,8 +58,44 @@ pub(super) async fn events(
     through: u64,
     limit: usize,
 ) -> Result<Vec<StoredEvent>, Unavailable> {
-    let read = messages(store, Some(&store.subjects.events_of(id)), from, through, limit).await?;
+    let read = match few(store, id, from, through, limit).await? {
+        Some(read) => read,
+        None => messages(store, Some(&store.subjects.events_of(id)), from, through, limit).await?,
+    };
     Ok(read.into_iter().map(Raw::into_event).collect())
+}
+
+/// The same where they are few: each event says which one of its aggregate is before it, and one whose
+/// sequence is known costs the server nearly nothing. `None` where they are not found like that.
+async fn few(
+    store: &Inner,
+    id: &AggregateId,
+    from: u64,
+    through: u64,
+    limit: usize,
+) -> Result<Option<Vec<Raw>>, Unavailable> {
+    if !store.stream.direct || limit > FEW_MAX {
+        return Ok(None);
+    }
+    let (mut found, mut next, mut version) = (VecDeque::new(), through, None);
+    while next >= from {
+        if found.len() == limit {
+            return Ok(None);
+        }
+        let Some(raw) = one(store, &json!({"seq": next})).await? else { return Ok(None) };
+        let bears = raw.headers.get(header::CE_SEQUENCE).and_then(|text| text.as_str().parse::<u64>().ok());
+        let Some(bears) = bears else { return Ok(None) };
+        let is_own = Subjects::event_aggregate(&raw.subject) == Some(id.as_str());
+        // In a stream that was filled anew the sequences that events name are others.
+        if !is_own || version.is_some_and(|after| bears + 1 != after) {
+            return Ok(None);
+        }
+        version = Some(bears);
+        // Of several events of one command only the first says it: the others follow it without gap.
+        next = raw.follows().unwrap_or(next - 1);
+        found.push_front(raw);
+    }
+    Ok(Some(found.into()))
 }
 
 /// Events of all aggregates in order, `from` through `through`, of at most `limit` messages. Gives
@@ -100,11 +148,28 @@ pub(super) struct Raw {
     pub(super) payload: Bytes,
 }
 
+impl From<StreamMessage> for Raw {
+    fn from(message: StreamMessage) -> Self {
+        let StreamMessage { sequence, subject, headers, payload, time } = message;
+        let stored = timestamp_of(time.unix_timestamp_nanos());
+        Self { sequence, stored, subject: subject.to_string(), headers, payload }
+    }
+}
+
 impl Raw {
-    fn into_event(self) -> StoredEvent {
+    pub(super) fn into_event(self) -> StoredEvent {
         let name = Subjects::event_name(&self.subject).unwrap_or_default().to_owned();
         let origin = event_headers::read(&self.headers);
-        StoredEvent { sequence: self.sequence, stored: self.stored, name, payload: self.payload, origin }
+        let after = self.follows();
+        StoredEvent { sequence: self.sequence, stored: self.stored, name, payload: self.payload, after, origin }
+    }
+
+    /// The last sequence of its aggregate that it was appended after, where it was judged by all of them.
+    fn follows(&self) -> Option<u64> {
+        let text = |name: &str| self.headers.get(name).map(async_nats::HeaderValue::as_str);
+        let all = self.subject.rsplit_once('.').map(|(aggregate, _)| aggregate);
+        text(EXPECTED_SUBJECT).filter(|judged_by| judged_by.strip_suffix(".*") == all)?;
+        text(EXPECTED_SEQUENCE)?.parse().ok()
     }
 
     fn into_command(self) -> RecordedCommand {
@@ -154,11 +219,7 @@ async fn messages(
             break;
         }
         match next_from_leader(store, subject, next).await? {
-            Some(message) if message.sequence <= through => {
-                let StreamMessage { sequence, subject, headers, payload, time } = message;
-                let stored = timestamp_of(time.unix_timestamp_nanos());
-                events.push(Raw { sequence, stored, subject: subject.to_string(), headers, payload });
-            }
+            Some(message) if message.sequence <= through => events.push(message.into()),
             _ => break,
         }
     }
@@ -194,46 +255,65 @@ async fn batched(
     limit: usize,
     events: &mut Vec<Raw>,
 ) -> Result<(), Unavailable> {
-    let lost = |error: String| Unavailable(format!("the stream cannot be read: {error}"));
-    let inbox = store.client.new_inbox();
-    let mut answers = store.client.subscribe(inbox.clone()).await.map_err(|e| lost(e.to_string()))?;
     let mut asked = json!({"seq": from.max(1), "batch": limit, "max_bytes": READ_BYTES_MAX});
     if let Some(subject) = subject {
         asked["next_by_subj"] = subject.into();
     }
-    let request = Request::new().inbox(inbox).payload(asked.to_string().into());
-    let path = format!("DIRECT.GET.{}", store.stream.name);
-    store.context.send_request(path, request).await.map_err(|e| lost(e.to_string()))?;
-    loop {
-        let answer = tokio::time::timeout(NEXT_MESSAGE_MAX, answers.next()).await;
-        let Ok(Some(message)) = answer else { return Err(lost("no answer in time".into())) };
-        match message.status {
-            None | Some(StatusCode::OK) => {}
-            // The end mark is 204; 404 says that there is nothing from there on.
-            Some(status) if matches!(status.as_u16(), 204 | 404) => return Ok(()),
-            Some(status) => {
-                return Err(lost(format!(
-                    "{status} {}",
-                    message.description.map_or_else(String::new, |d| d.to_string())
-                )));
-            }
-        }
-        let Some(headers) = message.headers else { return Ok(()) };
-        let text = |name: &str| headers.get(name).map(async_nats::HeaderValue::as_str);
-        let (Some(sequence), Some(subject)) =
-            (text("Nats-Sequence").and_then(|s| s.parse().ok()), text("Nats-Subject"))
-        else {
-            return Err(lost("an answer without its sequence".into()));
-        };
-        if sequence > through {
+    // The end mark comes as well.
+    let mut answers = ask(store, &asked, limit + 1).await?;
+    while let Some(raw) = answer(&mut answers).await? {
+        if raw.sequence > through {
             return Ok(());
         }
-        let stored = text("Nats-Time-Stamp").and_then(Timestamp::from_rfc3339);
-        let Some(stored) = stored else { return Err(lost("an answer without its time".into())) };
-        let subject = subject.to_owned();
-        events.push(Raw { sequence, stored, subject, headers, payload: message.payload });
-        if sequence == through {
+        let is_last = raw.sequence == through;
+        events.push(raw);
+        if is_last {
             return Ok(());
         }
     }
+    Ok(())
+}
+
+/// One message by a direct get, of whichever replica answers.
+async fn one(store: &Inner, asked: &serde_json::Value) -> Result<Option<Raw>, Unavailable> {
+    answer(&mut ask(store, asked, 1).await?).await
+}
+
+async fn ask(store: &Inner, asked: &serde_json::Value, answers_max: usize) -> Result<Coming, Unavailable> {
+    let answers = store.answers.get_or_try_init(|| Answers::open(&store.client, &store.runtime)).await;
+    let coming = answers.map_err(|error| lost(&error))?.expect(answers_max);
+    let request = Request::new().inbox(coming.reply.clone()).payload(asked.to_string().into());
+    let path = format!("DIRECT.GET.{}", store.stream.name);
+    store.context.send_request(path, request).await.map_err(|error| lost(&error))?;
+    Ok(coming)
+}
+
+/// The next message of a direct get; `None` at the end mark, or where there is nothing.
+async fn answer(answers: &mut Coming) -> Result<Option<Raw>, Unavailable> {
+    let answer = tokio::time::timeout(NEXT_MESSAGE_MAX, answers.next()).await;
+    let Ok(Some(message)) = answer else { return Err(lost(&"no answer in time")) };
+    match message.status {
+        None | Some(StatusCode::OK) => {}
+        // The end mark is 204; 404 says that there is nothing from there on.
+        Some(status) if matches!(status.as_u16(), 204 | 404) => return Ok(None),
+        Some(status) => {
+            let description = message.description.map_or_else(String::new, |d| d.to_string());
+            return Err(lost(&format!("{status} {description}")));
+        }
+    }
+    let Some(headers) = message.headers else { return Ok(None) };
+    // The server's own come after those that the message was stored with.
+    let text = |name: &str| headers.get_last(name).map(async_nats::HeaderValue::as_str);
+    let (Some(sequence), Some(subject)) = (text("Nats-Sequence").and_then(|s| s.parse().ok()), text("Nats-Subject"))
+    else {
+        return Err(lost(&"an answer without its sequence"));
+    };
+    let stored = text("Nats-Time-Stamp").and_then(Timestamp::from_rfc3339);
+    let Some(stored) = stored else { return Err(lost(&"an answer without its time")) };
+    let subject = subject.to_owned();
+    Ok(Some(Raw { sequence, stored, subject, headers, payload: message.payload }))
+}
+
+fn lost(error: &dyn std::fmt::Display) -> Unavailable {
+    Unavailable(format!("the stream cannot be read: {error}"))
 }

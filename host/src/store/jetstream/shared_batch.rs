@@ -9,14 +9,13 @@ use futures::StreamExt;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
-use super::ack;
 use super::batch::Part;
 use super::events::Inner;
 use super::group::{OpenBatch, Waiting};
 use super::sharing::{Demand, Sharing};
 use super::stream::find;
 use crate::event::NewEvents;
-use crate::store::{AppendError, Appended};
+use crate::store::{AppendError, Appended, Replica};
 
 /// How long the others wait for the answer to a batch. It takes some milliseconds; where it takes
 /// longer than this something is amiss, with that batch or with all, and the next goes beside it.
@@ -93,7 +92,9 @@ impl Inner {
             if outdated.is_empty() {
                 break;
             }
-            answer_all(outdated, &AppendError::Conflict { certain: false });
+            for (one, last) in outdated {
+                one.answer(Err(AppendError::Conflict { last: Some(last) }));
+            }
             let Some(open) = self.may_open().await else { return answer_all(group, &too_slow()) };
             group = self.try_together(group, sharing, open).await;
             if group.is_empty() {
@@ -155,7 +156,7 @@ impl Inner {
             AppendError::Unstorable(_) => NotShared::Refused,
             common => NotShared::All(common),
         })?;
-        let ack = ack::read(&answer.payload).map_err(|error| match error {
+        let ack = answer.map_err(|error| match error {
             AppendError::Unknown(_) => NotShared::All(error),
             _ => NotShared::Refused,
         })?;
@@ -180,18 +181,23 @@ impl Inner {
         }
     }
 
-    /// Parts those whose expectation may be true from those whose is not, by the leader.
-    async fn held_against_leader(&self, group: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
+    /// Parts those whose expectation may be true from those whose is not, by the leader; the latter with
+    /// the last sequence that their aggregate has.
+    async fn held_against_leader(&self, group: Vec<Waiting>) -> (Vec<Waiting>, Vec<(Waiting, u64)>) {
         let asked = futures::stream::iter(group).map(|one| async {
-            let head = if self.is_late(&one) { None } else { self.head(&one.new.id).await.ok() };
+            let head = if self.is_late(&one) { None } else { self.head(&one.new.id, Replica::Leader).await.ok() };
             let last = head.map(|head| head.map_or(0, |head| head.sequence));
-            let outdated = last.is_some_and(|last| last != one.new.expected_sequence);
-            (one, outdated)
+            (last.filter(|last| *last != one.new.expected_sequence), one)
         });
-        let asked: Vec<(Waiting, bool)> = asked.buffered(ASKED_AT_ONCE_MAX).collect().await;
-        let (outdated, others): (Vec<_>, Vec<_>) = asked.into_iter().partition(|(_, outdated)| *outdated);
-        let only = |group: Vec<(Waiting, bool)>| group.into_iter().map(|(one, _)| one).collect();
-        (only(others), only(outdated))
+        let mut asked = asked.buffered(ASKED_AT_ONCE_MAX);
+        let (mut others, mut outdated) = (Vec::new(), Vec::new());
+        while let Some((last, one)) = asked.next().await {
+            match last {
+                Some(last) => outdated.push((one, last)),
+                None => others.push(one),
+            }
+        }
+        (others, outdated)
     }
 
     /// The right to open a batch. Whoever has one keeps it no longer than an acknowledgement may take.

@@ -13,6 +13,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use tokio::runtime::Handle;
 
+use super::on_runtime::OnRuntime;
 use super::oversize::{self, Packed, Stored};
 use super::stream;
 use crate::domain::Digest;
@@ -93,15 +94,11 @@ impl JetStreamSnapshots {
         if !is_connected(&self.inner.client) {
             return std::future::ready(Err(Unavailable("NATS is not connected".into()))).boxed();
         }
-        let task = self.runtime.spawn(async move { tokio::time::timeout(ANSWER_MAX, work).await });
-        async move {
-            match task.await {
-                Ok(Ok(done)) => done,
-                Ok(Err(_)) => Err(Unavailable("the snapshot bucket does not answer in time".into())),
-                Err(_) => Err(Unavailable("the service is stopping".into())),
-            }
-        }
-        .boxed()
+        let in_time = async move {
+            let late = || Err(Unavailable("the snapshot bucket does not answer in time".into()));
+            tokio::time::timeout(ANSWER_MAX, work).await.unwrap_or_else(|_| late())
+        };
+        OnRuntime::new(self.runtime.clone(), in_time).boxed()
     }
 }
 

@@ -16,7 +16,7 @@ use crate::clock::Timestamp;
 use crate::domain::DomainEvent;
 use crate::event::{NewEvents, Origin, RecordedCommand, StoredEvent};
 use crate::name::AggregateId;
-use crate::store::{AppendError, Appended, Commands, EventStore, Extent, Head, Page, Unavailable};
+use crate::store::{AppendError, Appended, Commands, EventStore, Extent, Page, Replica, Unavailable};
 
 /// Events of one domain in this process's memory. A clone is the same log.
 #[derive(Clone)]
@@ -48,6 +48,8 @@ struct Log {
     events: VecDeque<(AggregateId, StoredEvent)>,
     last_sequence: u64,
     last_stored_ms: u64,
+    /// By how many positions replies of any replica are behind.
+    replica_behind: u64,
     age_max: Option<Duration>,
     faults: VecDeque<Fault>,
     /// Every append fails with this one, once set.
@@ -77,6 +79,11 @@ impl MemoryEvents {
     /// Whether reads fail.
     pub(crate) fn set_down(&self, down: bool) {
         self.lock().down = down;
+    }
+
+    /// Lets whoever is no leader know nothing of so many of the last positions.
+    pub(crate) fn set_replica_behind(&self, positions: u64) {
+        self.lock().replica_behind = positions;
     }
 
     /// Lets no call be answered until [`MemoryEvents::open`].
@@ -170,9 +177,12 @@ impl EventStore for MemoryEvents {
         self.answer(move |log| log.append(events))
     }
 
-    fn head(&self, id: &AggregateId) -> BoxFuture<'static, Result<Option<Head>, Unavailable>> {
+    fn head(&self, id: &AggregateId, of: Replica) -> BoxFuture<'static, Result<Option<StoredEvent>, Unavailable>> {
         let id = id.clone();
-        self.read_answer(move |log| log.head(&id))
+        self.read_answer(move |log| {
+            let through = if of == Replica::Any { log.last_sequence - log.replica_behind } else { log.last_sequence };
+            log.head(&id, through).cloned()
+        })
     }
 
     fn read(
@@ -229,15 +239,16 @@ impl Log {
             Some(Fault::UnknownButStored) => self.judge(&new).and(Err(unknown())),
             Some(Fault::UnknownNotStored) => Err(unknown()),
             Some(Fault::Unavailable) => Err(AppendError::Unavailable("JetStream does not store".into())),
-            Some(Fault::RefusedByOldLeader) => Err(AppendError::Conflict { certain: false }),
+            Some(Fault::RefusedByOldLeader) => Err(AppendError::Conflict { last: None }),
             Some(Fault::Misplaced) => Err(AppendError::Misplaced("stored by another stream".into())),
         }
     }
 
     /// As JetStream does: the expected sequence first, then the duplicate window.
     fn judge(&mut self, new: &NewEvents) -> Result<Appended, AppendError> {
-        if self.head(&new.id).map_or(0, |head| head.sequence) != new.expected_sequence {
-            return Err(AppendError::Conflict { certain: true });
+        let last = self.head(&new.id, self.last_sequence).map_or(0, |head| head.sequence);
+        if last != new.expected_sequence {
+            return Err(AppendError::Conflict { last: Some(last) });
         }
         let ids = new.event_ids.clone();
         if ids.iter().any(|id| self.window.contains_key(id)) {
@@ -281,18 +292,14 @@ impl Log {
         // Who is no host tells no time, and its clock is not looked at.
         self.last_stored_ms = origin.as_ref().map_or(0, |origin| origin.time.0).max(self.last_stored_ms);
         let (sequence, stored) = (self.last_sequence, Timestamp(self.last_stored_ms));
-        let event = StoredEvent { sequence, stored, name: name.to_owned(), payload, origin };
+        let after = origin.is_ok().then(|| self.head(id, sequence).map_or(0, |last| last.sequence));
+        let event = StoredEvent { sequence, stored, name: name.to_owned(), payload, after, origin };
         self.events.push_back((id.clone(), event));
         self.last_sequence
     }
 
-    fn head(&self, id: &AggregateId) -> Option<Head> {
-        let (_, last) = self.events.iter().rev().find(|(of, _)| of == id)?;
-        let origin = last.origin.as_ref().ok();
-        Some(Head {
-            sequence: last.sequence,
-            event_id: origin.map(|origin| origin.event_id),
-            activation: origin.map_or(0, |origin| origin.author.activation),
-        })
+    fn head(&self, id: &AggregateId, through: u64) -> Option<&StoredEvent> {
+        let mut newest_first = self.events.iter().rev();
+        newest_first.find(|(of, event)| of == id && event.sequence <= through).map(|(_, event)| event)
     }
 }
