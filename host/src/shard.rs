@@ -16,6 +16,7 @@ mod retention;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod traced;
 mod trial;
 
 use std::collections::{HashMap, VecDeque};
@@ -48,6 +49,7 @@ use crate::message::Reply;
 use crate::metrics::{Meter, Metrics, Stage};
 use crate::name::{AggregateId, Name};
 use crate::store::{EventStore, SnapshotStore};
+use crate::trace::Tracer;
 
 /// Requests that wait for a shard to take them.
 const MAILBOX_MAX: usize = 1_024;
@@ -88,6 +90,8 @@ pub struct Service {
     pub clock: Clock,
     /// The domain's counters.
     pub metrics: Arc<Metrics>,
+    /// Takes traces of commands, where they are wanted.
+    pub tracer: Option<Arc<dyn Tracer>>,
     /// A snapshot is taken every so many events.
     pub snapshot_frequency: u64,
     /// Live aggregates of the whole domain.
@@ -205,6 +209,7 @@ impl Shard {
             clock: service.clock,
             metrics: service.metrics,
             meter,
+            tracer: service.tracer,
             snapshot_frequency: service.snapshot_frequency.max(1),
             reply_bytes_max: service.reply_bytes_max,
             cursors: std::cell::RefCell::default(),
@@ -272,7 +277,9 @@ impl Shard {
                 waiting.push_back(Task::Serve(job));
                 self.waiting += 1;
             } else {
-                self.pipeline.reply(job, Reply::Error(overloaded(&id))).await;
+                let reply = Reply::Error(overloaded(&id));
+                self.pipeline.trace_refused(&job, &reply);
+                self.pipeline.reply(job, reply).await;
             }
             return;
         }
@@ -356,7 +363,10 @@ impl Shard {
 /// Does one task.
 async fn work(pipeline: Rc<Pipeline>, id: AggregateId, mut live: Option<Live>, task: Task) -> Finished {
     match task {
-        Task::Serve(job) => serve(&pipeline, &id, &mut live, job).await,
+        Task::Serve(mut job) => match pipeline.begin_trace(&mut job) {
+            None => serve(&pipeline, &id, &mut live, job).await,
+            Some(trace) => traced::serve(&pipeline, &id, &mut live, job, trace).await,
+        },
         Task::Cover(Cover { through, told }) => {
             let covered = pipeline.cover(&mut live, &id, through).await;
             // Who ordered it may have gone.
@@ -368,7 +378,7 @@ async fn work(pipeline: Rc<Pipeline>, id: AggregateId, mut live: Option<Live>, t
 
 /// Serves one request, replies, applies what it stored, then takes the snapshot that is due.
 async fn serve(pipeline: &Pipeline, id: &AggregateId, live: &mut Option<Live>, job: Job) {
-    pipeline.meter.passed(Stage::Queue, job.arrived.elapsed());
+    pipeline.passed(Stage::Queue, job.arrived.elapsed());
     let reply = pipeline.serve(live, &job.request).await;
     pipeline.reply(job, reply).await;
     pipeline.apply_stored(id, live);

@@ -12,6 +12,7 @@ use crate::message::{Code, Failure};
 use crate::name::AggregateId;
 use crate::snapshot::Snapshot;
 use crate::store::{Found, Head};
+use crate::trace;
 
 /// Events handed to the plugin in one call: enough to make the call's cost vanish, few
 /// enough for one deadline.
@@ -107,6 +108,7 @@ impl Pipeline {
 
     /// Reads and applies what the log's leader has beyond `live`. Gives whether there was anything.
     pub(super) async fn catch_up(&self, id: &AggregateId, live: &mut Live) -> Result<bool, Failure> {
+        let _part = trace::part("catch_up");
         match self.events.head(id).await.map_err(|e| unavailable(id, e))? {
             Some(head) if head.sequence > live.last_sequence => {
                 if let Err(failure) = self.read_tail(self.usual_way(), id, live, head).await {

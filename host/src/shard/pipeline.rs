@@ -18,6 +18,7 @@ use crate::metrics::{Meter, Metrics, Stage};
 use crate::name::{AggregateId, Name};
 use crate::remembered::{RememberedCommand, RememberedCommands};
 use crate::store::{AppendError, EventStore, Saved, SnapshotStore, Unavailable};
+use crate::trace::{self, Tracer};
 use crate::witness::Witnessed;
 
 /// How often a command is decided anew after another writer was first. Writers that collide
@@ -39,6 +40,7 @@ pub(super) struct Pipeline {
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
     pub(super) meter: Arc<Meter>,
+    pub(super) tracer: Option<Arc<dyn Tracer>>,
     pub(super) snapshot_frequency: u64,
     pub(super) reply_bytes_max: Arc<dyn Fn() -> usize + Send + Sync>,
     pub(super) cursors: std::cell::RefCell<super::query::Cursors>,
@@ -58,6 +60,7 @@ impl Pipeline {
         let (asked, after) = ((&job.request).into(), job.arrived.elapsed());
         self.metrics.replied(asked, &reply);
         self.meter.answered(asked, after);
+        trace::answered(&reply);
         job.responder.respond(reply, after).await;
     }
 
@@ -153,7 +156,7 @@ impl Pipeline {
             let begun = Instant::now();
             let verdict = self.decide(aggregate, command, time);
             let decided = Instant::now();
-            self.meter.passed(Stage::Decide, decided - begun);
+            self.passed(Stage::Decide, decided - begun);
             match verdict? {
                 // Only a leader that has nothing newer makes an answer true that writes nothing.
                 Verdict::Answer(answer) if confirmed => return answer,
@@ -168,6 +171,7 @@ impl Pipeline {
                     Err(AppendError::Conflict { certain }) => {
                         *may_be_stored |= !certain;
                         self.metrics.conflicts.add(1);
+                        trace::note("another writer was first");
                         self.catch_up_refused(command, aggregate, may_be_stored).await?;
                         confirmed = true;
                     }
@@ -230,7 +234,7 @@ impl Pipeline {
         self.metrics.cache_misses.add(1);
         let begun = Instant::now();
         let loaded = self.load(id).await;
-        self.meter.passed(Stage::Load, begun.elapsed());
+        self.passed(Stage::Load, begun.elapsed());
         Ok((loaded?, true))
     }
 
@@ -313,7 +317,7 @@ impl Pipeline {
         }
         let recorded = self.record(aggregate, command, time, events).await;
         // One look at the clock less per command: what lies between is short.
-        self.meter.passed(Stage::Append, decided.elapsed());
+        self.passed(Stage::Append, decided.elapsed());
         recorded
     }
 
@@ -353,7 +357,7 @@ impl Pipeline {
         let Some(aggregate) = live.as_mut().filter(|live| live.is_to_evolve()) else { return };
         let begun = Instant::now();
         let applied = aggregate.apply_stored();
-        self.meter.passed(Stage::Evolve, begun.elapsed());
+        self.passed(Stage::Evolve, begun.elapsed());
         if let Err(error) = applied {
             let sequence = aggregate.last_sequence;
             tracing::error!(domain = %self.domain, aggregate = %id, sequence, error, "plugin cannot apply what it decided itself");
@@ -418,6 +422,7 @@ impl Pipeline {
 
     /// Saves a snapshot; a failure is logged, since the events are there.
     pub(super) async fn save_or_warn(&self, id: &AggregateId, live: &mut Live) {
+        let _part = trace::part("snapshot");
         if let Err(error) = self.save(id, live).await {
             tracing::warn!(domain = %self.domain, aggregate = %id, %error, "snapshot was not stored");
         }
