@@ -139,3 +139,72 @@ fn remote(context: &TraceContext) -> SpanContext {
     let (span_id, flags) = (SpanId::from_bytes(context.span_id), TraceFlags::new(context.flags));
     SpanContext::new(trace_id(context), span_id, flags, true, TraceState::NONE)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use opentelemetry_sdk::trace::Sampler;
+
+    use super::*;
+    use crate::name::Name;
+    use crate::trace::Subject;
+
+    fn sampling(sampler: Sampler) -> (Sampling, mpsc::Receiver<Trace>) {
+        let (queue, traces) = mpsc::channel(1);
+        let mut config = Config::default();
+        config.sampler = Box::new(sampler);
+        (Sampling { config, queue, counts: Arc::default(), told_full: AtomicBool::new(false) }, traces)
+    }
+
+    fn by_parent() -> Sampler {
+        Sampler::ParentBased(Box::new(Sampler::AlwaysOn))
+    }
+
+    #[test]
+    fn traces_that_find_no_room_are_dropped_and_counted() {
+        let (sampling, mut traces) = sampling(by_parent());
+        let subject = Subject {
+            domain: Name::new("counter").expect("a name"),
+            verb: "add".into(),
+            verb_known: true,
+            aggregate: None,
+            command_id: None,
+        };
+        let context = sampling.sample(None).expect("sampled");
+        let trace = Trace::new(context, None, subject, Instant::now());
+        for _ in 0..3 {
+            sampling.finish(trace.clone());
+        }
+        assert_eq!(sampling.counts.dropped.get(), 2);
+        assert!(traces.try_recv().is_ok() && traces.try_recv().is_err());
+        drop(traces);
+        sampling.finish(trace);
+        assert_eq!((sampling.counts.dropped.get(), sampling.counts.failed.get()), (2, 1));
+    }
+
+    #[test]
+    fn the_clients_flag_decides_and_the_trace_goes_on() {
+        let (sampling, _traces) = sampling(by_parent());
+        let parent = |flags| TraceContext { trace_id: [1; 16], span_id: [2; 8], flags };
+        assert_eq!(sampling.sample(Some(&parent(0))), None);
+        let sampled = sampling.sample(Some(&parent(3))).expect("sampled");
+        assert_eq!((sampled.trace_id, sampled.flags), ([1; 16], 3));
+        assert_ne!(sampled.span_id, [2; 8]);
+        let (first, second) = (sampling.sample(None).expect("sampled"), sampling.sample(None).expect("sampled"));
+        assert_ne!(first.trace_id, second.trace_id);
+    }
+
+    #[test]
+    fn a_share_of_the_traces_is_the_same_share_for_every_host() {
+        let ((one, _), (other, _)) =
+            (sampling(Sampler::TraceIdRatioBased(0.5)), sampling(Sampler::TraceIdRatioBased(0.5)));
+        let sampled = |host: &Sampling, n: u8| {
+            let parent = TraceContext { trace_id: [n; 16], span_id: [2; 8], flags: 0 };
+            host.sample(Some(&parent)).is_some()
+        };
+        let by_one: Vec<bool> = (1..=u8::MAX).map(|n| sampled(&one, n)).collect();
+        assert!(by_one.contains(&true) && by_one.contains(&false));
+        assert_eq!(by_one, (1..=u8::MAX).map(|n| sampled(&other, n)).collect::<Vec<_>>());
+    }
+}

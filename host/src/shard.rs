@@ -365,7 +365,8 @@ async fn work(pipeline: Rc<Pipeline>, id: AggregateId, mut live: Option<Live>, t
     match task {
         Task::Serve(mut job) => match pipeline.begin_trace(&mut job) {
             None => serve(&pipeline, &id, &mut live, job).await,
-            Some(trace) => traced::serve(&pipeline, &id, &mut live, job, trace).await,
+            // Boxed, so that the future of a command that is not traced is no larger for it.
+            Some(trace) => Box::pin(traced::serve(&pipeline, &id, &mut live, job, trace)).await,
         },
         Task::Cover(Cover { through, told }) => {
             let covered = pipeline.cover(&mut live, &id, through).await;

@@ -60,7 +60,9 @@ impl Pipeline {
         let (asked, after) = ((&job.request).into(), job.arrived.elapsed());
         self.metrics.replied(asked, &reply);
         self.meter.answered(asked, after);
-        trace::answered(&reply);
+        if self.tracer.is_some() {
+            trace::answered(&reply);
+        }
         job.responder.respond(reply, after).await;
     }
 
