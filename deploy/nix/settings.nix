@@ -61,5 +61,6 @@ in
   HTTP_ADDR = setting types.str "127.0.0.1:8080" "Address of health and metrics.";
   LOG_LEVEL = setting types.str "info,plugin=debug" "A level, or a filter per module.";
   LOG_FORMAT = setting (oneOf [ "text" "json" ]) "json" "Form of log lines.";
+  OTEL_EXPORTER_OTLP_ENDPOINT = setting types.str "http://localhost:4318" "Collector that traces are exported to over OTLP.";
   CONFIG_FILE = setting file "/etc/agent-service/agent-service.toml" "TOML file with settings; these options come before it.";
 }

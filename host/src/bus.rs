@@ -22,10 +22,11 @@ use self::intake::Intake;
 use crate::domain::Description;
 use crate::message::{Failure, Reply};
 use crate::metrics::{Asked, Metrics};
-use crate::name::{Address, Name, Subjects, abuses_reply, header};
+use crate::name::{Address, Name, Subjects, abuses_reply, header, printable};
 use crate::nats::{self, reply_headers};
 use crate::request;
 use crate::shard::{Job, Responder, Shards};
+use crate::trace::{self, TraceContext, Tracer};
 
 /// How long a closing lane waits for the last messages of a busy subscription.
 const END_GRACE: Duration = Duration::from_millis(200);
@@ -48,6 +49,8 @@ pub struct Lane {
     pub payload_bytes_max: usize,
     /// Counters of the domain.
     pub metrics: Arc<Metrics>,
+    /// Takes traces of commands, where they are wanted.
+    pub tracer: Option<Arc<dyn Tracer>>,
     /// What the service API tells of commands.
     pub commands: Arc<Endpoint>,
     /// What the service API tells of queries.
@@ -169,10 +172,32 @@ impl Lane {
             }
         };
         let reply = Reply::Error(failure);
+        if let (Some(tracer), Asked::Command(verb)) = (&self.tracer, asked) {
+            let parent = text(header::TRACEPARENT).and_then(TraceContext::parse);
+            trace::refused(&**tracer, parent, self.subject(verb, &reply), begun.into_std(), &reply);
+        }
         self.metrics.replied(asked, &reply);
         let after = begun.elapsed();
         self.metrics.outside().answered(asked, after);
         responder.respond(reply, after).await;
+    }
+}
+
+impl Lane {
+    /// What a command asked that comes to no shard.
+    fn subject(&self, verb: &str, reply: &Reply) -> trace::Subject {
+        let description = self.description.borrow();
+        let aggregate = match reply {
+            Reply::Error(failure) => failure.id.clone(),
+            Reply::Ok(_) => None,
+        };
+        trace::Subject {
+            domain: description.domain.clone(),
+            verb: printable(verb),
+            verb_known: description.verb(verb).is_some(),
+            aggregate,
+            command_id: None,
+        }
     }
 }
 

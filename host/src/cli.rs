@@ -14,6 +14,7 @@ mod exit;
 mod field_list;
 mod health;
 mod inbox;
+mod log_level;
 mod origins;
 mod output;
 mod payload;
@@ -49,6 +50,7 @@ pub async fn run(command: Command, connection: &Connection, service: &Service) -
         Command::Restore(restore) => restore::run(restore, connection).await,
         Command::Verify(verify) => verify::run(verify, connection, service).await,
         Command::Health(health) => health::run(health, service).await,
+        Command::LogLevel(asked) => log_level::run(asked, connection).await,
         Command::Completions(completions) => completions::run(completions),
     }
 }

@@ -2,7 +2,9 @@
 //! once, below; a value is read the same way wherever it comes from.
 
 mod cache_dir;
+mod endpoint;
 mod file;
+mod log_filter;
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -14,6 +16,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, ValueEnum};
 
 pub use self::file::FileError;
+pub use self::log_filter::log_filter;
 use crate::signature::{TrustedKeys, TrustedKeysError};
 
 /// How to reach NATS.
@@ -146,6 +149,9 @@ pub struct Service {
     /// Form of log lines
     #[arg(long, env, value_name = "FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
+    /// Collector that traces are exported to over OTLP, http://HOST:PORT; empty for none
+    #[arg(long, env, value_name = "URL", default_value = "", hide_default_value = true, value_parser = endpoint::otlp_endpoint)]
+    pub otel_exporter_otlp_endpoint: String,
 }
 
 /// `INBOX`
@@ -386,12 +392,5 @@ fn http_address(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("it takes HOST:PORT like 127.0.0.1:8080, or nothing to go without health and metrics".into())
-    }
-}
-
-fn log_filter(text: &str) -> Result<String, String> {
-    match tracing_subscriber::EnvFilter::builder().parse(text) {
-        Ok(_) if !text.is_empty() => Ok(text.to_owned()),
-        _ => Err("it takes trace, debug, info, warn or error, or a filter like `info,plugin=debug`".into()),
     }
 }

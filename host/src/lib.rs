@@ -11,6 +11,7 @@ pub mod name;
 #[cfg(feature = "sabotage")]
 mod sabotage;
 pub mod signature;
+pub mod trace;
 
 pub mod domain;
 
@@ -41,6 +42,7 @@ pub mod bus;
 pub mod fleet;
 pub mod http;
 pub mod inbox;
+pub mod otlp;
 pub mod plugin;
 pub mod watch;
 

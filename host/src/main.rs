@@ -4,7 +4,8 @@
 use std::process::ExitCode;
 
 use agent_service::cli::{self, CliError, CommandLine, Exit};
-use agent_service::{config, logging, serve};
+use agent_service::logging::Logging;
+use agent_service::{config, serve};
 
 /// Fast on small pieces that one thread makes and another one frees.
 #[global_allocator]
@@ -25,8 +26,8 @@ fn run(line: CommandLine) -> Result<Exit, CliError> {
         .map_err(|error| CliError::Failed(format!("the system gives no event loop: {error}")))?;
     let exit = runtime.block_on(async {
         let Some(command) = line.command else {
-            logging::start(&line.service.log_level, line.service.log_format);
-            serve::run(line.connection, line.service).await.map_err(CliError::failed)?;
+            let logging = Logging::start(&line.service.log_level, line.service.log_format);
+            serve::run(line.connection, line.service, logging).await.map_err(CliError::failed)?;
             return Ok(Exit::Ok);
         };
         cli::run(command, &line.connection, &line.service).await

@@ -114,6 +114,17 @@ pub struct Metrics {
     pub expiry_checks_failed: Counter,
 }
 
+/// What became of traces.
+#[derive(Debug, Default)]
+pub struct TraceCounts {
+    /// Traces that were exported.
+    pub exported: Counter,
+    /// Traces that found no room on their way out, since the endpoint takes none or too few.
+    pub dropped: Counter,
+    /// Traces that the endpoint refused, or that were left when the host stopped.
+    pub failed: Counter,
+}
+
 impl Metrics {
     /// Counts a reply by what was asked and what came of it.
     pub fn replied(&self, asked: Asked<'_>, reply: &Reply) {

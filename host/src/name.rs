@@ -36,6 +36,8 @@ pub mod control {
     pub const ROLLBACK: &str = "agent-service.control.rollback";
     /// Decide live commands with a candidate as well, and compare.
     pub const SHADOW: &str = "agent-service.control.shadow";
+    /// What a host logs; tell, change, or go back to the settings.
+    pub const LOG_LEVEL: &str = "agent-service.control.log_level";
 
     /// Where hosts tell what happened to a domain's plugin: `live`, `refused`, `rolled_back`,
     /// `retired`. Where no domain is known, its token is `_`.

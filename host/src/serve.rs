@@ -2,6 +2,7 @@
 
 mod admission;
 mod background;
+mod desk;
 mod directory;
 mod domain;
 mod fleet_source;
@@ -23,34 +24,35 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
-use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
+use self::desk::Desk;
 use self::directory::Found;
 pub use self::ground::stream_settings;
 use self::health::Health;
-use self::loader::{Ask, Loader, Source};
+use self::loader::{Loader, Source};
 use self::pages::HostPages;
 use self::status::{Identity, Status};
 use crate::bus::BusError;
-use crate::bus::control::{self, Operated, Order};
+use crate::bus::control::{self, Operated};
 use crate::config::{Connection, PluginSource, Service, SettingsError};
 use crate::fleet::{Fleet, FleetError};
 use crate::http::{HttpError, Server};
+use crate::logging::Logging;
 use crate::name::{Name, SERVICE};
 use crate::nats::{self, Client, JetStream, NatsError};
+use crate::otlp::{Otlp, OtlpError};
 use crate::plugin::{CodeCache, Limits, LoadError, PluginEngine};
 use crate::registry::Registry;
 use crate::store::jetstream::{BucketError, OpenBatches, ServerError, ServerFacts, StreamError, check_server};
+use crate::trace::Tracer;
 use crate::watch::{DirectoryWatch, list};
 
-/// How long stopping may take in all; ten seconds are promised.
-const STOP_MAX: Duration = Duration::from_secs(9);
+/// How long stopping may take but for the last traces; ten seconds are promised for all.
+const STOP_MAX: Duration = Duration::from_secs(8);
 /// Requests of operators that wait for the loader.
 const ASKS_MAX: usize = 16;
 /// Between two attempts to start while JetStream does not answer.
@@ -60,12 +62,36 @@ const START_PAUSE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// [`ServeError`] where the service cannot start; once it runs, it goes on.
-pub async fn run(connection: Connection, service: Service) -> Result<(), ServeError> {
+pub async fn run(connection: Connection, service: Service, logging: Logging) -> Result<(), ServeError> {
     connection.check()?;
     service.check()?;
     let health = Arc::new(Health::new(service.plugin_deadline));
+    let otlp = match &*service.otel_exporter_otlp_endpoint {
+        "" => None,
+        endpoint => Otlp::start(endpoint, health.trace_counts())?,
+    };
+    let lasting = Lasting { logging, tracer: otlp.as_ref().map(Otlp::tracer) };
+    let served = serve(&connection, &service, &health, &lasting).await;
+    if let Some(otlp) = otlp {
+        otlp.stop().await;
+    }
+    served
+}
+
+/// What stays the same however often the host starts anew.
+struct Lasting {
+    logging: Logging,
+    tracer: Option<Arc<dyn Tracer>>,
+}
+
+async fn serve(
+    connection: &Connection,
+    service: &Service,
+    health: &Arc<Health>,
+    lasting: &Lasting,
+) -> Result<(), ServeError> {
     // Before anything is served: whoever watches sees the start as well.
-    let _watching = watch_over(&health, &service).await?;
+    let _watching = watch_over(health, service).await?;
     if service.plugin_trusted_keys.is_empty() {
         tracing::warn!(
             "plugins are not checked for signatures: PLUGIN_TRUSTED_KEYS names the keys whose signatures they must bear"
@@ -75,7 +101,7 @@ pub async fn run(connection: Connection, service: Service) -> Result<(), ServeEr
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
     loop {
         let host = tokio::select! {
-            host = Host::start_in_time(&connection, &service, &health) => host?,
+            host = Host::start_in_time(connection, service, health, lasting) => host?,
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
         };
@@ -127,6 +153,8 @@ struct Surroundings {
     registry: Registry,
     open_batches: OpenBatches,
     health: Arc<Health>,
+    /// Takes traces of commands, where they are wanted.
+    tracer: Option<Arc<dyn Tracer>>,
     /// The domains this host serves, whose subjects no reply may have.
     served: watch::Sender<Arc<[Name]>>,
 }
@@ -148,10 +176,11 @@ impl Host {
         connection: &Connection,
         service: &Service,
         health: &Arc<Health>,
+        lasting: &Lasting,
     ) -> Result<Self, ServeError> {
         let give_up = Instant::now() + connection.nats_connect_timeout;
         loop {
-            match Self::start(connection, service, health).await {
+            match Self::start(connection, service, health, lasting).await {
                 Err(error) if error.may_pass() && Instant::now() < give_up => {
                     tracing::warn!(%error, "not started yet: trying again");
                     health.disconnected();
@@ -162,7 +191,12 @@ impl Host {
         }
     }
 
-    async fn start(connection: &Connection, service: &Service, health: &Arc<Health>) -> Result<Self, ServeError> {
+    async fn start(
+        connection: &Connection,
+        service: &Service,
+        health: &Arc<Health>,
+        lasting: &Lasting,
+    ) -> Result<Self, ServeError> {
         let registry = registry(service)?;
         let directory = match service.plugin_source {
             PluginSource::Dir => Some(
@@ -198,6 +232,7 @@ impl Host {
             registry,
             open_batches: OpenBatches::default(),
             health: Arc::clone(health),
+            tracer: lasting.tracer.clone(),
             served: watch::Sender::new(Arc::new([])),
         });
         let status = Status::new(identity(if fleet.is_some() { "nats" } else { "dir" }));
@@ -208,7 +243,7 @@ impl Host {
         }
         let (stop, stopping) = watch::channel(false);
         let (asks, asked) = mpsc::channel(ASKS_MAX);
-        let operated: Arc<dyn Operated> = Arc::new(Desk { status, asks });
+        let operated: Arc<dyn Operated> = Arc::new(Desk { status, asks, logging: lasting.logging.clone() });
         let operated = control::listen(client.clone(), operated, around.served.subscribe(), Arc::clone(&lost)).await?;
         let loader = tokio::spawn(loader.run(source, asked, stopping));
         Ok(Self { client, stop, loader, operated, lost })
@@ -230,31 +265,6 @@ impl Host {
             Ok(()) => tracing::info!("stopped"),
             Err(_) => tracing::warn!("stopped with requests unfinished: their clients will see a timeout"),
         }
-    }
-}
-
-/// Where operators' requests come in.
-struct Desk {
-    status: Status,
-    asks: mpsc::Sender<Ask>,
-}
-
-impl Operated for Desk {
-    fn list(&self) -> Value {
-        self.status.document()
-    }
-
-    fn obey(&self, order: Order) -> BoxFuture<'static, Value> {
-        let (asks, host) = (self.asks.clone(), self.status.identity().id.clone());
-        async move {
-            let (answer, answered) = oneshot::channel();
-            let refused = |message: &str| json!({"host": host, "status": "error", "message": message});
-            match asks.try_send(Ask { order, answer }) {
-                Ok(()) => answered.await.unwrap_or_else(|_| refused("the host is stopping")),
-                Err(_) => refused("the host has as many orders as it can hold: come again a little later"),
-            }
-        }
-        .boxed()
     }
 }
 
@@ -353,4 +363,7 @@ pub enum ServeError {
     /// Health and metrics cannot be served.
     #[error(transparent)]
     Http(#[from] HttpError),
+    /// Traces cannot be exported.
+    #[error(transparent)]
+    Otlp(#[from] OtlpError),
 }

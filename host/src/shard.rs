@@ -13,11 +13,14 @@ mod orders;
 mod parked;
 mod pipeline;
 mod query;
+mod refused;
 mod retention;
 mod tail;
+mod task;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod traced;
 mod trial;
 
 use std::collections::{HashMap, VecDeque};
@@ -27,8 +30,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures::StreamExt;
-use futures::future::{BoxFuture, LocalBoxFuture};
-use futures::stream::FuturesUnordered;
+use futures::future::BoxFuture;
 use hashlink::LinkedHashMap;
 use tokio::sync::mpsc;
 
@@ -38,20 +40,22 @@ use self::entrance::overloaded;
 pub use self::entrance::{Entrance, Job, Responder, Undelivered};
 pub use self::glimpse::{Glimpse, Sign};
 use self::live::Live;
+use self::orders::Order;
 pub use self::orders::Orders;
-use self::orders::{Cover, Order};
 use self::parked::Parked;
 use self::pipeline::Pipeline;
 pub use self::retention::Retention;
+use self::task::{Done, Finished, Running, Task, work};
 pub use self::thread::ShardThread;
 use self::trial::Trials;
 use crate::activation::Activation;
 use crate::clock::Clock;
 use crate::instances::Instances;
 use crate::message::Reply;
-use crate::metrics::{Meter, Metrics, Stage};
+use crate::metrics::{Meter, Metrics};
 use crate::name::{AggregateId, Name};
 use crate::store::{EventStore, SnapshotStore};
+use crate::trace::Tracer;
 
 /// Requests that wait for a shard to take them.
 const MAILBOX_MAX: usize = 1_024;
@@ -92,6 +96,8 @@ pub struct Service {
     pub clock: Clock,
     /// The domain's counters.
     pub metrics: Arc<Metrics>,
+    /// Takes traces of commands, where they are wanted.
+    pub tracer: Option<Arc<dyn Tracer>>,
     /// A snapshot is taken every so many events.
     pub snapshot_frequency: u64,
     /// Beside that, one of an aggregate that has changed is taken this often, or never.
@@ -104,16 +110,6 @@ pub struct Service {
     pub reply_bytes_max: Arc<dyn Fn() -> usize + Send + Sync>,
     /// Sees to it that what was said last is heard, before the shard's thread ends.
     pub last_words: Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
-}
-
-/// What one aggregate is given to do.
-enum Task {
-    /// A request.
-    Serve(Job),
-    /// To leave a snapshot.
-    Cover(Cover),
-    /// To have its changes saved while nobody waits for it.
-    Save,
 }
 
 /// The shards of one domain.
@@ -180,27 +176,6 @@ impl Shards {
     }
 }
 
-/// What a shard has begun and waits for.
-type Running = FuturesUnordered<LocalBoxFuture<'static, Finished>>;
-
-/// An aggregate that is done with what it was given.
-struct Finished {
-    id: AggregateId,
-    live: Option<Live>,
-    done: Done,
-}
-
-/// What an aggregate has done.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Done {
-    /// What it was asked.
-    Asked,
-    /// A snapshot was written behind, or could not be.
-    Saved,
-    /// It was on its way out of memory.
-    Left,
-}
-
 struct Shard {
     pipeline: Rc<Pipeline>,
     /// Live aggregates with nothing to do, least recently used first.
@@ -230,6 +205,7 @@ impl Shard {
             clock: service.clock,
             metrics: service.metrics,
             meter,
+            tracer: service.tracer,
             snapshot_frequency: service.snapshot_frequency.max(1),
             reply_bytes_max: service.reply_bytes_max,
             cursors: std::cell::RefCell::default(),
@@ -301,7 +277,9 @@ impl Shard {
                 waiting.push_back(Task::Serve(job));
                 self.waiting += 1;
             } else {
-                self.pipeline.reply(job, Reply::Error(overloaded(&id))).await;
+                let reply = Reply::Error(overloaded(&id));
+                self.pipeline.trace_refused(&job, &reply);
+                self.pipeline.reply(job, reply).await;
             }
             return;
         }
@@ -395,37 +373,5 @@ impl Shard {
                 pipeline.save_or_warn(&id, &mut live).await;
             })
             .await;
-    }
-}
-
-/// Does one task.
-async fn work(pipeline: Rc<Pipeline>, id: AggregateId, mut live: Option<Live>, task: Task) -> Finished {
-    match task {
-        Task::Serve(job) => serve(&pipeline, &id, &mut live, job).await,
-        Task::Cover(Cover { through, told }) => {
-            let covered = pipeline.cover(&mut live, &id, through).await;
-            // Who ordered it may have gone.
-            let _ = told.send(covered);
-        }
-        Task::Save => {
-            if let Some(live) = live.as_mut() {
-                pipeline.save_or_warn(&id, live).await;
-            }
-            return Finished { id, live, done: Done::Saved };
-        }
-    }
-    Finished { id, live, done: Done::Asked }
-}
-
-/// Serves one request, replies, applies what it stored, then takes the snapshot that is due.
-async fn serve(pipeline: &Pipeline, id: &AggregateId, live: &mut Option<Live>, job: Job) {
-    pipeline.meter.passed(Stage::Queue, job.arrived.elapsed());
-    let reply = pipeline.serve(live, &job.request).await;
-    pipeline.reply(job, reply).await;
-    pipeline.apply_stored(id, live);
-    if let Some(live) = live.as_mut()
-        && pipeline.snapshot_due(live)
-    {
-        pipeline.save_or_warn(id, live).await;
     }
 }

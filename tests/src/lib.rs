@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod certificates;
 pub mod cli;
+pub mod collector;
 pub mod counter;
 pub mod credentials;
 pub mod deployment;
@@ -36,6 +37,7 @@ pub mod traffic;
 
 pub use agent::Agent;
 pub use cli::Cli;
+pub use collector::Collector;
 pub use counter::Counter;
 pub use eventually::{PATIENCE, eventually, eventually_within};
 pub use host::{Host, HostBuilder};

@@ -45,6 +45,7 @@ pub const METRICS: &[(&str, Kind, &[&str])] = &[
     ("agent_service_nats_connected", Kind::Gauge, &[]),
     ("agent_service_nats_reconnects_total", Kind::Counter, &[]),
     ("agent_service_ready", Kind::Gauge, &[]),
+    ("agent_service_traces_total", Kind::Counter, &["result"]),
     ("agent_service_build_info", Kind::Gauge, &["version"]),
     ("process_resident_memory_bytes", Kind::Gauge, &[]),
     ("process_cpu_seconds_total", Kind::Counter, &[]),

@@ -56,8 +56,23 @@ pub trait Operated: Send + Sync {
     /// What is served, was refused, and so on.
     fn list(&self) -> Value;
 
+    /// Logs by another filter, if this host is meant, and tells what came of it.
+    fn log_level(&self, asked: LogLevel) -> Option<Value>;
+
     /// Does what is asked and tells what came of it.
     fn obey(&self, order: Order) -> BoxFuture<'static, Value>;
+}
+
+/// What is asked about the log: without a filter and without a reset, what the filter is.
+#[derive(Debug, Deserialize)]
+pub struct LogLevel {
+    /// The host that is meant; all where there is none.
+    pub host: Option<String>,
+    /// The filter to log by from now on.
+    pub filter: Option<String>,
+    /// Whether to go back to the filter of the settings.
+    #[serde(default)]
+    pub reset: bool,
 }
 
 #[derive(Deserialize)]
@@ -110,13 +125,22 @@ async fn answer(client: &Client, operated: &dyn Operated, served: &watch::Receiv
         tracing::warn!(reply = reply.as_str(), "request to the host dropped: its reply would be more than a reply");
         return;
     }
-    let answer = match (message.subject.as_str(), order(&message.subject, &message.payload)) {
-        (control::LIST, _) => operated.list(),
-        (_, Ok(order)) => {
-            tracing::info!(?order, "asked by an operator");
-            operated.obey(order).await
-        }
-        (_, Err(error)) => json!({"status": "error", "message": error}),
+    let failed = |error: String| json!({"status": "error", "message": error});
+    let answer = match message.subject.as_str() {
+        control::LIST => operated.list(),
+        control::LOG_LEVEL => match read(&message.payload).map(|asked| operated.log_level(asked)) {
+            Ok(Some(answer)) => answer,
+            // Another host is meant.
+            Ok(None) => return,
+            Err(error) => failed(error),
+        },
+        subject => match order(subject, &message.payload) {
+            Ok(order) => {
+                tracing::info!(?order, "asked by an operator");
+                operated.obey(order).await
+            }
+            Err(error) => failed(error),
+        },
     };
     if let Err(error) = client.publish(reply, answer.to_string().into()).await {
         tracing::warn!(%error, "an answer to an operator was not sent");

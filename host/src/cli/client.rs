@@ -12,7 +12,7 @@ use futures::StreamExt;
 use super::CliError;
 use super::reply::Reply;
 use crate::config::Connection;
-use crate::logging;
+use crate::logging::Logging;
 use crate::message::{Code, Failure};
 use crate::name::{AggregateId, Name, header};
 use crate::nats::{self, NatsError};
@@ -61,7 +61,7 @@ impl Client {
             NatsError::Setting { .. } | NatsError::Refused { .. } => CliError::failed(error),
         })?;
         // From here on a lost connection or a missing permission is told as it happens.
-        logging::start("warn", crate::config::LogFormat::Text);
+        Logging::start("warn", crate::config::LogFormat::Text);
         Ok(Self { jetstream: nats::jetstream(nats.clone(), connection), nats })
     }
 

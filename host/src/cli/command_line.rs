@@ -10,6 +10,7 @@ use super::completions::Completions;
 use super::events::Events;
 use super::health::Health;
 use super::inbox::InboxCommand;
+use super::log_level::LogLevel;
 use super::plugin::PluginCommand;
 use super::restore::Restore;
 use super::send::Send;
@@ -75,6 +76,11 @@ pub enum Command {
     /// The health check of a container without curl. Exits with 0 where it is, else with 1, and says
     /// which part is not.
     Health(Health),
+    /// Show or change what running hosts log
+    ///
+    /// Until it is changed again, reset, or the host ends. Without a filter it shows what is logged.
+    /// Exits with 0 where every host has done it, with 2 where one refused.
+    LogLevel(LogLevel),
     /// Print a completion script for a shell
     Completions(Completions),
 }
@@ -158,7 +164,7 @@ mod tests {
 
     #[test]
     fn help_reads_well() {
-        let paths: [&[&str]; 27] = [
+        let paths: [&[&str]; 28] = [
             &[],
             &["send"],
             &["state"],
@@ -185,6 +191,7 @@ mod tests {
             &["restore"],
             &["verify"],
             &["health"],
+            &["log-level"],
             &["completions"],
         ];
         for path in paths {
@@ -257,6 +264,8 @@ mod tests {
             &["plugin", "shadow", "a.wasm", "--share", "0", "--for", "5s"],
             &["plugin", "shadow", "a.wasm", "--share", "101", "--for", "5s"],
             &["plugin", "shadow", "a.wasm", "--share", "10"],
+            &["log-level", "debug", "--reset"],
+            &["log-level", "loud"],
             &["backup"],
             &["restore", "a", "--replicas", "0"],
         ] {
@@ -266,6 +275,8 @@ mod tests {
             &["send", "agent", "deploy", "-"][..],
             &["send", "agent", "deploy", "--json", "-"],
             &["send", "agent", "deploy", "{}", "--durable"],
+            &["log-level"],
+            &["log-level", "info,plugin=debug", "--host", "node-1"],
             &["plugin", "push", "a.wasm", "--activate", "--accept-drift", "--wait", "5s"],
             &["plugin", "activate", "agent", "abcdef01", "--accept-drift", "--wait", "1m"],
             &["plugin", "rollback", "agent", "--wait", "90"],

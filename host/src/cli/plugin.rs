@@ -4,7 +4,7 @@
 mod activate;
 mod candidate;
 pub(super) mod check;
-mod control;
+pub(super) mod control;
 mod file;
 mod hosts;
 mod inspect;

@@ -1,12 +1,13 @@
-//! One GET request, for the host's own health check.
+//! One HTTP request by a connection of its own: for the health check, and for traces. Must not know what
+//! is asked or sent.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
-use hyper::header::HOST;
-use hyper::{Request, Uri};
+use hyper::header::{HOST, HeaderValue};
+pub use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -29,28 +30,40 @@ pub struct Answer {
 /// # Errors
 /// In words what went wrong: no such URL, nobody there, no answer within `patience`.
 pub async fn get(url: &str, patience: Duration) -> Result<Answer, String> {
-    let uri: Uri = url.parse().map_err(|error| format!("`{url}` is no URL: {error}"))?;
+    let request = Request::get(url).body(Bytes::new()).map_err(|error| format!("`{url}` is no URL: {error}"))?;
+    let response = send(request, patience).await?;
+    Ok(Answer { status: response.status().as_u16(), body: response.into_body() })
+}
+
+/// Sends a request to the absolute URL in it, by a connection of its own, and reads the answer.
+///
+/// # Errors
+/// As [`get`] has them.
+pub async fn send(mut request: Request<Bytes>, patience: Duration) -> Result<Response<Bytes>, String> {
+    let uri = request.uri().clone();
     let Some(authority) = uri.authority().filter(|_| uri.scheme_str() == Some("http")) else {
-        return Err(format!("`{url}` is no URL of the form http://HOST:PORT/PATH"));
+        return Err(format!("`{uri}` is no URL of the form http://HOST:PORT/PATH"));
     };
     let (host, port) = (authority.host().trim_matches(['[', ']']).to_owned(), authority.port_u16().unwrap_or(PORT));
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let request = Request::get(path).header(HOST, authority.as_str()).body(Empty::<Bytes>::new());
-    let request = request.map_err(|error| format!("`{url}` cannot be asked for: {error}"))?;
-    match tokio::time::timeout(patience, exchange(&host, port, request)).await {
-        Ok(answer) => answer.map_err(|why| format!("{url} does not answer: {why}")),
-        Err(_) => Err(format!("{url} does not answer within {patience:?}")),
+    let named = HeaderValue::from_str(authority.as_str());
+    request.headers_mut().insert(HOST, named.map_err(|error| format!("`{uri}` cannot be asked for: {error}"))?);
+    // A server, unlike a proxy, is asked by path.
+    let path = uri.path_and_query().cloned().map_or(Uri::from_static("/"), Uri::from);
+    *request.uri_mut() = path;
+    match tokio::time::timeout(patience, exchange(&host, port, request.map(Full::new))).await {
+        Ok(answer) => answer.map_err(|why| format!("{uri} does not answer: {why}")),
+        Err(_) => Err(format!("{uri} does not answer within {patience:?}")),
     }
 }
 
-async fn exchange(host: &str, port: u16, request: Request<Empty<Bytes>>) -> Result<Answer, String> {
+async fn exchange(host: &str, port: u16, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, String> {
     let stream = TcpStream::connect((host, port)).await.map_err(|error| error.to_string())?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
     let asked = async move {
         let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
-        let status = response.status().as_u16();
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-        Ok(Answer { status, body: body.map_err(|error| error.to_string())?.to_bytes() })
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| error.to_string())?;
+        Ok(Response::from_parts(head, body.to_bytes()))
     };
     // The connection is driven beside the request; whichever ends it, the request tells how.
     let (answer, _) = tokio::join!(asked, connection);

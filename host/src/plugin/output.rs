@@ -8,6 +8,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use super::bindings::agent_service::domain::logging::Level;
+use crate::trace;
 
 /// Lines one call may log; the rest is counted and dropped.
 const LINES_PER_CALL_MAX: u32 = 32;
@@ -74,6 +75,7 @@ impl Lines {
         self.left -= 1;
         let message = &message[..message.floor_char_boundary(LINE_BYTES_MAX)];
         let domain = &self.domain;
+        tell_trace(level, message);
         match level {
             Level::Error => tracing::error!(target: "plugin", domain, "{message}"),
             Level::Warn => tracing::warn!(target: "plugin", domain, "{message}"),
@@ -81,6 +83,20 @@ impl Lines {
             Level::Debug => tracing::debug!(target: "plugin", domain, "{message}"),
             Level::Trace => tracing::trace!(target: "plugin", domain, "{message}"),
         }
+    }
+}
+
+/// What is logged is told of the command's trace as well.
+fn tell_trace(level: Level, message: &str) {
+    let (wanted, level) = match level {
+        Level::Error => (tracing::enabled!(target: "plugin", tracing::Level::ERROR), "error"),
+        Level::Warn => (tracing::enabled!(target: "plugin", tracing::Level::WARN), "warn"),
+        Level::Info => (tracing::enabled!(target: "plugin", tracing::Level::INFO), "info"),
+        Level::Debug => (tracing::enabled!(target: "plugin", tracing::Level::DEBUG), "debug"),
+        Level::Trace => (tracing::enabled!(target: "plugin", tracing::Level::TRACE), "trace"),
+    };
+    if wanted {
+        trace::line(level, message);
     }
 }
 

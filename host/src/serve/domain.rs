@@ -103,6 +103,7 @@ impl Domain {
             queue_group: settings.queue_group.clone(),
             payload_bytes_max: settings.command_bytes_max as usize,
             metrics: Arc::clone(&metrics),
+            tracer: around.tracer.clone(),
             commands: Arc::clone(&endpoints[0]),
             queries: Arc::clone(&endpoints[1]),
         };
@@ -250,6 +251,7 @@ async fn shard_service(
         snapshots,
         clock: Clock::System,
         metrics: Arc::clone(metrics),
+        tracer: around.tracer.clone(),
         snapshot_frequency: settings.snapshot_frequency,
         snapshot_every: every(settings.snapshot_write_behind),
         cache_capacity: settings.cache_capacity as usize,

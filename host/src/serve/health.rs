@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::watched::Watched;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, TraceCounts};
 use crate::name::Name;
 use crate::nats::{Client, connects, is_connected};
 
@@ -29,6 +29,7 @@ pub(super) struct Health {
     stopping: AtomicBool,
     /// Connections that were made by clients that are no more.
     connects_before: AtomicU64,
+    traces: Arc<TraceCounts>,
     known: Mutex<Known>,
 }
 
@@ -107,6 +108,7 @@ impl Health {
             silence_max: plugin_deadline.saturating_mul(CALLS_AT_A_STRETCH).saturating_add(SILENCE_MAX),
             stopping: AtomicBool::new(false),
             connects_before: AtomicU64::new(0),
+            traces: Arc::default(),
             known: Mutex::default(),
         }
     }
@@ -119,6 +121,11 @@ impl Health {
             None if metrics.len() >= DOMAINS_MAX => Arc::default(),
             None => Arc::clone(metrics.entry(domain.clone()).or_default()),
         }
+    }
+
+    /// What became of traces.
+    pub(super) fn trace_counts(&self) -> Arc<TraceCounts> {
+        Arc::clone(&self.traces)
     }
 
     /// The counts of all domains.

@@ -224,6 +224,15 @@ fn host(page: &mut Page, health: &Health) {
     page.sample(&[], health.reconnects());
     page.family("agent_service_ready", Kind::Gauge, "Whether the host is ready, as /readyz tells it.");
     page.sample(&[], u8::from(health.readiness().ready));
+    page.family(
+        "agent_service_traces_total",
+        Kind::Counter,
+        "Traces of commands: exported, dropped since too many waited for their export, or failed since the endpoint refused them.",
+    );
+    let traces = health.trace_counts();
+    for (result, count) in [("exported", &traces.exported), ("dropped", &traces.dropped), ("failed", &traces.failed)] {
+        page.sample(&[("result", result)], count.get());
+    }
     page.family("agent_service_build_info", Kind::Gauge, "1 for the version of the host.");
     page.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
 }

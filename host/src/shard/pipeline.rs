@@ -4,28 +4,25 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::failures::{failed, unavailable};
+use super::failures::failed;
 use super::live::Live;
 use super::parked::Parked;
 use super::trial::Trials;
 use super::{Job, Succession};
 use crate::clock::{Clock, Timestamp};
 use crate::domain::{Context, Decision, DomainEvent, EVENTS_PER_COMMAND_MAX, PluginError};
-use crate::event::{NewEvents, decision_seed, event_id};
+use crate::event::{NewEvents, decision_seed};
 use crate::instances::Instances;
 use crate::message::{Code, Command, Failure, Outcome, Recorded, Reply, Request};
 use crate::metrics::{Meter, Metrics, Stage};
 use crate::name::{AggregateId, Name};
-use crate::remembered::{RememberedCommand, RememberedCommands};
 use crate::store::{AppendError, EventStore, Replica, Saved, SnapshotStore, Unavailable};
+use crate::trace::{self, Tracer};
 use crate::witness::Witnessed;
 
 /// How often a command is decided anew after another writer was first. Writers that collide
 /// more often than this are told so, to come again.
 const ATTEMPTS_MAX: usize = 16;
-
-/// Events read at once in search of a command.
-const EVENTS_PER_READ: usize = 256;
 
 /// Everything the aggregates of one shard share.
 pub(super) struct Pipeline {
@@ -39,6 +36,7 @@ pub(super) struct Pipeline {
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
     pub(super) meter: Arc<Meter>,
+    pub(super) tracer: Option<Arc<dyn Tracer>>,
     pub(super) snapshot_frequency: u64,
     pub(super) reply_bytes_max: Arc<dyn Fn() -> usize + Send + Sync>,
     pub(super) cursors: std::cell::RefCell<super::query::Cursors>,
@@ -58,6 +56,9 @@ impl Pipeline {
         let (asked, after) = ((&job.request).into(), job.arrived.elapsed());
         self.metrics.replied(asked, &reply);
         self.meter.answered(asked, after);
+        if self.tracer.is_some() {
+            trace::answered(&reply);
+        }
         job.responder.respond(reply, after).await;
     }
 
@@ -153,7 +154,7 @@ impl Pipeline {
             let begun = Instant::now();
             let verdict = self.decide(aggregate, command, time);
             let decided = Instant::now();
-            self.meter.passed(Stage::Decide, decided - begun);
+            self.passed(Stage::Decide, decided - begun);
             match verdict? {
                 // Only a leader that has nothing newer makes an answer true that writes nothing.
                 Verdict::Answer(answer) if confirmed => return answer,
@@ -169,6 +170,7 @@ impl Pipeline {
                         // While a cluster's leader changes, the old one may refuse what the new one stores.
                         *may_be_stored = true;
                         self.metrics.conflicts.add(1);
+                        trace::note("another writer was first");
                         confirmed = self.catch_up_refused(command, aggregate, last, may_be_stored).await?;
                     }
                     Err(AppendError::AlreadyStored) => {
@@ -192,40 +194,6 @@ impl Pipeline {
         Err(Failure { retryable: true, ..Failure::new(Code::Conflict, message) }.of(id, aggregate.version))
     }
 
-    /// Reads what the log has beyond the aggregate after a refusal, the newest at `last` where that was
-    /// told: whether the leader was asked. With something newer there, what was refused can never be
-    /// stored, also where that is nothing that this host understands.
-    async fn catch_up_refused(
-        &self,
-        command: &Command,
-        aggregate: &mut Live,
-        last: Option<u64>,
-        may_be_stored: &mut bool,
-    ) -> Result<bool, Failure> {
-        let (id, before) = (&command.id, aggregate.last_sequence);
-        let taken = match last {
-            Some(last) => self.take_few(id, aggregate, last).await,
-            None => Ok(false),
-        };
-        let caught_up = match taken {
-            Ok(true) => Ok((true, false)),
-            Ok(false) => self.catch_up(id, aggregate).await.map(|newer| (newer, true)),
-            Err(failure) => Err(failure),
-        };
-        let failure = match caught_up {
-            Ok((newer, confirmed)) => {
-                *may_be_stored &= !newer;
-                return Ok(confirmed);
-            }
-            Err(failure) => failure,
-        };
-        if *may_be_stored && let Ok(Some(head)) = self.events.head(id, Replica::Leader).await {
-            let own = |index| Some(event_id(&self.domain, id, &command.command_id, index)) == head.event_id();
-            *may_be_stored = head.sequence <= before || (0..EVENTS_PER_COMMAND_MAX).any(own);
-        }
-        Err(failure)
-    }
-
     /// The aggregate, loaded of that replica where it is not live; and whether the leader was just asked.
     pub(super) async fn ready(
         &self,
@@ -246,7 +214,7 @@ impl Pipeline {
         self.metrics.cache_misses.add(1);
         let begun = Instant::now();
         let loaded = self.load(id, of).await;
-        self.meter.passed(Stage::Load, begun.elapsed());
+        self.passed(Stage::Load, begun.elapsed());
         Ok((loaded?, of == Replica::Leader))
     }
 
@@ -329,7 +297,7 @@ impl Pipeline {
         }
         let recorded = self.record(aggregate, command, time, events).await;
         // One look at the clock less per command: what lies between is short.
-        self.meter.passed(Stage::Append, decided.elapsed());
+        self.passed(Stage::Append, decided.elapsed());
         recorded
     }
 
@@ -369,62 +337,12 @@ impl Pipeline {
         let Some(aggregate) = live.as_mut().filter(|live| live.is_to_evolve()) else { return };
         let begun = Instant::now();
         let applied = aggregate.apply_stored();
-        self.meter.passed(Stage::Evolve, begun.elapsed());
+        self.passed(Stage::Evolve, begun.elapsed());
         if let Err(error) = applied {
             let sequence = aggregate.last_sequence;
             tracing::error!(domain = %self.domain, aggregate = %id, sequence, error, "plugin cannot apply what it decided itself");
             *live = None;
         }
-    }
-
-    /// The reply that the first delivery of a command got, rebuilt from its events; `None`
-    /// where those events are of another command.
-    async fn first_outcome(&self, command: &Command, earlier: RememberedCommand) -> Result<Option<Outcome>, Failure> {
-        let id = &command.id;
-        let count = u64::from(earlier.events);
-        let (from, through) = (earlier.first_sequence, earlier.first_sequence + count - 1);
-        let stored = self.events.read(id, from, through, count as usize).await.map_err(|e| unavailable(id, e))?;
-        let version = earlier.first_version + count - 1;
-        let mut events = Vec::with_capacity(stored.len());
-        for event in &stored {
-            let Ok(origin) = &event.origin else { return Ok(None) };
-            match event.written_as(origin.version) {
-                Ok((name, origin)) if origin.command_id == command.command_id => {
-                    events.push(Recorded { name, version: origin.version, sequence: event.sequence });
-                }
-                _ => return Ok(None),
-            }
-        }
-        // Events that have aged are told no more; that they were stored still is.
-        Ok(Some(Outcome::Accepted { id: id.clone(), version, duplicate: true, events }))
-    }
-
-    /// The reply to a command that JetStream still knows though the aggregate has forgotten it:
-    /// more commands than it remembers came since, within the duplicate window.
-    async fn forgotten_outcome(&self, aggregate: &Live, command: &Command) -> Result<Outcome, Failure> {
-        let id = &command.id;
-        let (mut found, mut from) = (RememberedCommands::default(), 1);
-        while from <= aggregate.last_sequence {
-            let read = self.events.read(id, from, aggregate.last_sequence, EVENTS_PER_READ).await;
-            let events = read.map_err(|e| unavailable(id, e))?;
-            let Some(last) = events.last() else { break };
-            from = last.sequence + 1;
-            for event in &events {
-                if let Ok(origin) = &event.origin
-                    && origin.command_id == command.command_id
-                {
-                    found.observe(&origin.command_id, origin.version, event.sequence);
-                }
-            }
-        }
-        let outcome = match found.find(&command.command_id) {
-            Some(earlier) => self.first_outcome(command, earlier).await?,
-            None => None,
-        };
-        outcome.ok_or_else(|| {
-            let message = "JetStream has the command's events by their ids, but they are not in the stream: were they deleted? Send the command with another id";
-            Failure::new(Code::Unavailable, message).of(id, aggregate.version)
-        })
     }
 
     /// Whether a snapshot of the aggregate is due.
@@ -434,6 +352,7 @@ impl Pipeline {
 
     /// Saves a snapshot; a failure is logged, since the events are there.
     pub(super) async fn save_or_warn(&self, id: &AggregateId, live: &mut Live) {
+        let _part = trace::part("snapshot");
         if let Err(error) = self.save(id, live).await {
             tracing::warn!(domain = %self.domain, aggregate = %id, %error, "snapshot was not stored");
         }

@@ -10,6 +10,7 @@ use crate::event::StoredEvent;
 use crate::message::{Code, Failure};
 use crate::name::AggregateId;
 use crate::store::{Found, Replica};
+use crate::trace;
 
 /// Events read at once. Each read has the server count what is left of the aggregate, which in a
 /// long stream takes longer than to read it.
@@ -21,6 +22,7 @@ const FEW_MAX: usize = 8;
 impl Pipeline {
     /// Reads and applies what the log's leader has beyond `live`. Gives whether there was anything.
     pub(super) async fn catch_up(&self, id: &AggregateId, live: &mut Live) -> Result<bool, Failure> {
+        let _part = trace::part("catch_up");
         match self.events.head(id, Replica::Leader).await.map_err(|e| unavailable(id, e))? {
             Some(head) if head.sequence > live.last_sequence => {
                 if let Err(failure) = self.read_tail(self.usual_way(), id, live, &head).await {
@@ -63,6 +65,7 @@ impl Pipeline {
         if last <= live.last_sequence {
             return Ok(false);
         }
+        let _part = trace::part("catch_up");
         let read = self.events.read(id, live.last_sequence + 1, last, FEW_MAX).await;
         let events = read.map_err(|e| unavailable(id, e))?;
         let is_next = events.first().is_some_and(|first| first.version() == Some(live.version + 1));

@@ -36,6 +36,10 @@ const CONFINED: &[Confined] = &[
         ],
     },
     Confined { crates: &["hyper", "hyper_util", "http_body_util"], allowed: &["host/src/http.rs", "host/src/http/"] },
+    Confined {
+        crates: &["opentelemetry", "opentelemetry_sdk", "opentelemetry_otlp", "opentelemetry_http"],
+        allowed: &["host/src/otlp.rs", "host/src/otlp/"],
+    },
     Confined { crates: &["sd_notify"], allowed: &["host/src/serve/systemd.rs"] },
     Confined { crates: &["minlz", "crc", "tar"], allowed: &["host/src/backup/"] },
     Confined { crates: &["nkeys"], allowed: &["host/src/signature.rs", "host/src/signature/"] },

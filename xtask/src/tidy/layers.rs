@@ -24,7 +24,7 @@ use Siblings::{Apart, Together};
 const LAYERS: &[Layer] = &[
     Layer {
         name: "words",
-        modules: &["name", "message", "clock", "metrics", "signature", "config", "logging", "sabotage"],
+        modules: &["name", "message", "clock", "metrics", "trace", "signature", "config", "logging", "sabotage"],
         siblings: Together,
     },
     Layer { name: "what the host asks of a plugin", modules: &["domain"], siblings: Together },
@@ -38,10 +38,10 @@ const LAYERS: &[Layer] = &[
     Layer { name: "what tests share", modules: &["testing"], siblings: Together },
     Layer { name: "live aggregates and the gate", modules: &["shard", "gate"], siblings: Apart },
     Layer { name: "verification", modules: &["verify"], siblings: Together },
-    Layer { name: "the connection", modules: &["nats"], siblings: Together },
+    Layer { name: "the connection", modules: &["nats", "http::client"], siblings: Together },
     Layer {
         name: "adapters",
-        modules: &["plugin", "store::jetstream*", "bus", "fleet", "inbox", "watch", "backup", "http", "admin"],
+        modules: &["plugin", "store::jetstream*", "bus", "fleet", "inbox", "watch", "backup", "http", "admin", "otlp"],
         siblings: Apart,
     },
     Layer { name: "the running service", modules: &["registry", "serve"], siblings: Together },

@@ -29,7 +29,7 @@ pub(super) enum Until<'a> {
 }
 
 /// What every host answers within a short time.
-pub(super) async fn gather(client: &Client, subject: &str, request: &Value) -> Result<Vec<Value>, CliError> {
+pub(in crate::cli) async fn gather(client: &Client, subject: &str, request: &Value) -> Result<Vec<Value>, CliError> {
     ask(client, subject, request, ROUND_MAX, Until::Quiet).await
 }
 

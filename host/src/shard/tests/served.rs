@@ -95,6 +95,7 @@ impl World {
             snapshots: Arc::new(self.snapshots.clone()),
             clock: Clock::Fixed(Arc::clone(&self.now_ms)),
             metrics: Arc::default(),
+            tracer: None,
             snapshot_frequency: 1_000,
             snapshot_every: None,
             cache_capacity: 10_000,
