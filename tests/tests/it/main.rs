@@ -55,6 +55,7 @@ mod plugin_rollback;
 mod reply_subjects;
 mod restore_meanwhile;
 mod retention;
+mod roles;
 mod secrets;
 mod service_api;
 mod settings;
