@@ -160,3 +160,20 @@ async fn in_one_account_jetstreams_acknowledgement_spoils_a_history() -> Result<
     .await?;
     nats.ask(victim.activate()).await?.error("plugin_failed").map(drop)
 }
+
+#[tokio::test]
+async fn in_one_account_what_jetstream_delivers_is_a_command() -> Result<()> {
+    let nats = Nats::start().await?;
+    let _host = Host::start(&nats).await?;
+    let victim = Agent::new();
+    nats.ask(victim.deploy()).await?.ok()?;
+    nats.create_stream(&json!({"name": "NOTES", "subjects": ["notes"], "allow_direct": true})).await?;
+    nats.accept(Message::to("notes", "{}")).await?;
+    let aim = format!("agent.commands.{}.activate", victim.id);
+    nats.publish_with_reply(Message::to("$JS.API.DIRECT.GET.NOTES.notes", ""), &aim).await?;
+    eventually("it is executed", async || {
+        ensure!(nats.ask(victim.state()).await?.ok()?.version()? == 2, "not yet");
+        Ok(())
+    })
+    .await
+}
