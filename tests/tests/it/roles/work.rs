@@ -12,7 +12,7 @@ use tests::roles::{
 };
 use tests::stored::ensure_history;
 use tests::user::next;
-use tests::{Agent, Cli, Host, Message, PluginDir, Reply, eventually};
+use tests::{Agent, Cli, Host, Message, Nats, PluginDir, Reply, eventually};
 use uuid::Uuid;
 
 /// Larger than one message of the server that the test starts.
@@ -105,17 +105,30 @@ async fn durable_commands_are_taken_and_executed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn durable_commands_that_fail_are_parked_and_an_operator_drops_them() -> Result<()> {
+async fn durable_commands_that_fail_are_parked_dropped_and_tried_again() -> Result<()> {
     let (roles, nats) = Roles::start_with(Form::Users, &files_of("misbehave", "MISBEHAVE")).await?;
     let builder = roles.host(&nats)?.without_plugins().plugin("misbehave")?.env("INBOX_TRIES", 1);
     let mut host = builder.start(&nats).await?;
     nats.stream_stands("MISBEHAVE_INBOX").await?;
     let carol = roles.connect(&nats, DURABLE_CLIENT).await?;
-    let command = misbehave("a", "trap");
-    jetstream::new(carol.client().clone()).publish(command.subject, command.payload).await?.await?;
+    let (carols, olga) = (jetstream::new(carol.client().clone()), roles.cli(&nats, OPERATOR));
+    for mode in ["trap", "behave"] {
+        let command = misbehave("a", mode);
+        carols.publish(command.subject, command.payload).await?.await?;
+    }
+    let dead = async |count| {
+        eventually("so many are parked", async || {
+            let found = nats.stream_messages("MISBEHAVE_DEAD").await?;
+            ensure!(found == count, "{found} are");
+            Ok(())
+        })
+        .await
+    };
+    dead(2).await?;
     nats.inbox_is_empty("MISBEHAVE_INBOX").await?;
-    ensure!(nats.stream_messages("MISBEHAVE_DEAD").await? == 1);
-    roles.cli(&nats, OPERATOR).run(&["inbox", "skip", "misbehave", "1"]).await?.exit(0)?;
+    olga.run(&["inbox", "skip", "misbehave", "1"]).await?.exit(0)?;
+    olga.run(&["inbox", "retry", "misbehave", "a"]).await?.exit(0)?;
+    dead(0).await?;
     ensure!(host.terminate().await? == 0);
     was_refused_nothing(&host)
 }
@@ -189,9 +202,11 @@ async fn a_publisher_brings_plugins_and_an_operator_has_them_run() -> Result<()>
             roles.connect(&nats, CLIENT).await?.ask(command).await?.ok()?;
         }
         olga.run(&["plugin", "rollback", "counter"]).await?.exit(0)?;
+        goes_back_by_itself(&roles, &nats, &running).await?;
         // What is watched is watched anew.
         nats.restart_server().await?;
-        olga.run(&["plugin", "rollback", "counter", "--wait", "30s"]).await?.exit(0)?;
+        let again = digest(&successor("counter-refactored")?)?;
+        olga.run(&["plugin", "activate", "counter", &again, "--wait", "30s"]).await?.exit(0)?;
         ensure!(running.terminate().await? == 0);
         was_refused_nothing(&running)?;
         let mut again = host.start(&nats).await?;
@@ -199,6 +214,25 @@ async fn a_publisher_brings_plugins_and_an_operator_has_them_run() -> Result<()>
         was_refused_nothing(&again)?;
     }
     Ok(())
+}
+
+/// Has a plugin run that stumbles, and waits until the host has put back the one before.
+async fn goes_back_by_itself(roles: &Roles, nats: &Nats, host: &Host) -> Result<()> {
+    let stumbling = successor("counter-stumbling")?;
+    pushed(&roles.cli(nats, PUBLISHER), &stumbling).await?;
+    let activate = ["plugin", "activate", "counter", &digest(&stumbling)?, "--wait", "30s"];
+    roles.cli(nats, OPERATOR).run(&activate).await?.exit(0)?;
+    let alice = roles.connect(nats, CLIENT).await?;
+    eventually("the host goes back", async || {
+        for _ in 0..20 {
+            alice
+                .ask(Message::to("counter.commands.increment", json!({"counter_id": "b", "by": 1}).to_string()))
+                .await?;
+        }
+        ensure!(host.log()?.matches("plugin rolled back").count() == 2, "not yet");
+        Ok(())
+    })
+    .await
 }
 
 async fn pushed(cli: &Cli, component: &std::path::Path) -> Result<()> {
