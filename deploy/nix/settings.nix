@@ -24,6 +24,7 @@ in
   NATS_TLS_CA = setting file "/etc/agent-service/ca.pem" "PEM file with the CA of the servers' certificates; TLS is then required.";
   NATS_TLS_CERT = setting file "/etc/agent-service/host.pem" "PEM file with the own certificate.";
   NATS_TLS_KEY = setting file "/run/secrets/host-key.pem" "PEM file with its key.";
+  NATS_INBOX_PREFIX = setting types.str "_INBOX.host" "What the subjects of replies begin with.";
   NATS_JS_DOMAIN = setting types.str "site-a" "JetStream domain, on leaf nodes.";
   NATS_CONNECT_TIMEOUT = setting time "30s" "How long to try at first; a connection lost later is tried for ever.";
 

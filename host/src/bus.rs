@@ -82,10 +82,16 @@ impl Lane {
         runtime: &Handle,
     ) -> Result<JoinHandle<Shards>, BusError> {
         let subjects = Subjects::new(domain);
-        let commands = Intake::open(&self.client, subjects.commands(), &self.queue_group).await?;
-        let queries = Intake::open(&self.client, subjects.queries(), &self.queue_group).await?;
-        // Whoever hears that the domain is served may send at once, by another connection.
-        nats::settled(&self.client).await;
+        let listening = async {
+            let commands = Intake::open(&self.client, subjects.commands(), &self.queue_group).await?;
+            let queries = Intake::open(&self.client, subjects.queries(), &self.queue_group).await?;
+            // Whoever hears that the domain is served may send at once, by another connection.
+            nats::settled(&self.client).await;
+            // What the server has refused by then is told by a task of its own, which has had its turn after one more.
+            nats::settled(&self.client).await;
+            Ok::<_, BusError>((commands, queries))
+        };
+        let (commands, queries) = nats::unless_refused(&format!("{domain}."), listening).await??;
         // In its turn it takes all that has arrived: what is too much is refused at once, and never
         // piles up until it is dropped.
         Ok(runtime.spawn(unconstrained(self.serve(subjects, commands, queries, shards, ends))))
@@ -201,10 +207,16 @@ impl Lane {
     }
 }
 
-/// The client is closed, so nothing can be subscribed to.
+/// Why nothing can be subscribed to.
 #[derive(Debug, thiserror::Error)]
-#[error("NATS subscription failed: {0}")]
-pub struct BusError(#[from] async_nats::SubscribeError);
+pub enum BusError {
+    /// The client is closed.
+    #[error("NATS subscription failed: {0}")]
+    Closed(#[from] async_nats::SubscribeError),
+    /// Our user may not.
+    #[error(transparent)]
+    NotPermitted(#[from] nats::Refusal),
+}
 
 /// Completes when the lane must close; never where nobody can say so any more.
 async fn ended(ends: &mut LaneEnds) {

@@ -2,9 +2,11 @@
 //! once, below; a value is read the same way wherever it comes from.
 
 mod cache_dir;
+mod connection;
 mod endpoint;
 mod file;
 mod log_filter;
+mod secret;
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -15,45 +17,11 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, ValueEnum};
 
+pub use self::connection::Connection;
 pub use self::file::FileError;
 pub use self::log_filter::log_filter;
+pub use self::secret::{Secret, Urls, without_login};
 use crate::signature::{TrustedKeys, TrustedKeysError};
-
-/// How to reach NATS.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Connection")]
-pub struct Connection {
-    /// Servers, comma-separated
-    #[arg(long, env, global = true, value_name = "URLS", default_value = "nats://localhost:4222")]
-    pub nats_url: String,
-    /// Credentials file
-    #[arg(long, env, global = true, value_name = "FILE", value_parser = some_path)]
-    pub nats_creds: Option<PathBuf>,
-    /// File with an nkey seed
-    #[arg(long, env, global = true, value_name = "FILE", value_parser = some_path)]
-    pub nats_nkey: Option<PathBuf>,
-    /// User name
-    #[arg(long, env, global = true, value_name = "NAME")]
-    pub nats_user: Option<String>,
-    /// The user's password; better given by environment or file than as a flag
-    #[arg(long, env, global = true, value_name = "PASSWORD", hide_env_values = true)]
-    pub nats_password: Option<String>,
-    /// PEM file with the CA of the servers' certificates
-    #[arg(long, env, global = true, value_name = "FILE", value_parser = some_path)]
-    pub nats_tls_ca: Option<PathBuf>,
-    /// PEM file with the own certificate
-    #[arg(long, env, global = true, value_name = "FILE", value_parser = some_path)]
-    pub nats_tls_cert: Option<PathBuf>,
-    /// PEM file with the own certificate's key
-    #[arg(long, env, global = true, value_name = "FILE", value_parser = some_path)]
-    pub nats_tls_key: Option<PathBuf>,
-    /// JetStream domain, on leaf nodes
-    #[arg(long, env, global = true, value_name = "DOMAIN")]
-    pub nats_js_domain: Option<String>,
-    /// How long to try at first; a connection lost later is tried for ever
-    #[arg(long, env, global = true, value_name = "TIME", default_value = "30s", value_parser = duration)]
-    pub nats_connect_timeout: Duration,
-}
 
 /// How to serve.
 #[derive(Debug, Clone, Args)]
@@ -236,30 +204,6 @@ pub fn parse<P: CommandFactory + FromArgMatches>(args: impl IntoIterator<Item = 
         }
         other => other,
     })
-}
-
-impl Connection {
-    /// The JetStream domain, empty for the server's own.
-    pub fn js_domain(&self) -> &str {
-        self.nats_js_domain.as_deref().unwrap_or_default()
-    }
-
-    /// Checks what no single value shows.
-    ///
-    /// # Errors
-    /// [`SettingsError::Contradiction`] names the settings.
-    pub fn check(&self) -> Result<(), SettingsError> {
-        let pair = |one: bool, other: bool, names: &str| {
-            if one == other {
-                Ok(())
-            } else {
-                Err(SettingsError::Contradiction(format!("{names} go together: set both or none")))
-            }
-        };
-        let given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-        pair(given(&self.nats_user), given(&self.nats_password), "NATS_USER and NATS_PASSWORD")?;
-        pair(self.nats_tls_cert.is_some(), self.nats_tls_key.is_some(), "NATS_TLS_CERT and NATS_TLS_KEY")
-    }
 }
 
 impl Service {

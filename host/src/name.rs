@@ -342,10 +342,11 @@ impl Subjects {
 }
 
 /// Whether a reply subject could make the host's reply something else than a reply: it
-/// reaches into the server's own subjects, or lies under a served domain.
+/// reaches into the server's own subjects, is one that hosts and operators speak by, or lies under a
+/// served domain.
 pub fn abuses_reply<'a>(reply: &str, served: impl IntoIterator<Item = &'a Name>) -> bool {
     let first = reply.split('.').next().unwrap_or_default();
-    reply.starts_with('$') || served.into_iter().any(|domain| domain.as_str() == first)
+    reply.starts_with('$') || first == SERVICE || served.into_iter().any(|domain| domain.as_str() == first)
 }
 
 /// The stream of a domain's events where no setting names another: `<DOMAIN>_EVENTS`.
@@ -418,7 +419,9 @@ mod tests {
     #[test]
     fn replies_into_the_server_or_a_domain_are_abuse() {
         let served = [Name::new("agent").expect("a name")];
-        for bad in ["$JS.API.STREAM.DELETE.X", "$KV.a.b", "agent.events.a.activated", "agent"] {
+        for bad in
+            ["$JS.API.STREAM.DELETE.X", "$KV.a.b", "agent.events.a.activated", "agent", "agent-service.events._.live"]
+        {
             assert!(abuses_reply(bad, &served), "{bad}");
         }
         for good in ["_INBOX.abc.1", "agents.x", "my.agent.events"] {

@@ -1,7 +1,11 @@
 //! The connection to NATS: which servers, who we are, how long to try.
 
+mod addresses;
+mod certificates;
+mod permissions;
 mod reply;
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -9,11 +13,13 @@ pub use async_nats::Client;
 use async_nats::connection::State;
 use async_nats::jetstream;
 pub use async_nats::jetstream::Context as JetStream;
-use async_nats::{ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
+use async_nats::{ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use bytes::Bytes;
 use futures::StreamExt;
 use tokio::time::Instant;
 
+use self::addresses::{Addresses, Login};
+pub use self::permissions::{Refusal, unless_refused};
 pub use self::reply::reply_headers;
 use crate::config::Connection;
 
@@ -28,6 +34,8 @@ const SUBSCRIPTION_MESSAGES_MAX: usize = 32_768;
 const READ_BUFFER_BYTES: u16 = 8 << 10;
 /// Messages to be sent that wait for the connection: answers to all that one turn has brought.
 const OUTGOING_MESSAGES_MAX: usize = 16_384;
+/// How long the seed of an nkey is.
+const SEED_CHARS: usize = 58;
 /// How long one server may take to accept.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Waits between first attempts: doubled each time, up to the longest. A lost connection is
@@ -40,23 +48,28 @@ const DELAY_MAX: Duration = Duration::from_secs(2);
 /// # Errors
 /// [`NatsError`] at once where settings or credentials are wrong, else after the time is up.
 pub async fn connect(settings: &Connection, name: &str) -> Result<Client, NatsError> {
-    let servers = servers(&settings.nats_url)?;
+    let Addresses { servers, login } = Addresses::read(&settings.nats_url)?;
+    certificates::check(settings).await?;
+    let url = settings.nats_url.to_string();
     let give_up = Instant::now() + settings.nats_connect_timeout;
     let mut delay = DELAY_MIN;
     loop {
-        let options = options(settings, name).await?;
+        let options = options(settings, login.as_ref(), name).await?;
         let error = match options.connect(servers.clone()).await {
             Ok(client) => return Ok(client),
             Err(error) => error,
         };
+        if let Some(why) = certificates::failure(&error, settings) {
+            return Err(NatsError::Certificates { url, why });
+        }
         if is_final(&error) {
-            return Err(NatsError::Refused { url: settings.nats_url.clone(), why: causes(&error) });
+            return Err(NatsError::Refused { url, why: causes(&error) });
         }
         let left = give_up.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(NatsError::Unreachable { url: settings.nats_url.clone(), why: causes(&error) });
+            return Err(NatsError::Unreachable { url, why: causes(&error) });
         }
-        tracing::warn!(url = settings.nats_url, error = causes(&error), "NATS cannot be reached yet");
+        tracing::warn!(url, error = causes(&error), "NATS cannot be reached yet");
         tokio::time::sleep(delay.min(left)).await;
         delay = (delay * 2).min(DELAY_MAX);
     }
@@ -103,28 +116,10 @@ pub fn api_prefix(connection: &Connection) -> String {
     }
 }
 
-/// Servers from a comma-separated list.
-fn servers(urls: &str) -> Result<Vec<ServerAddr>, NatsError> {
-    let urls = urls.split(',').map(str::trim).filter(|url| !url.is_empty());
-    let servers: Result<Vec<ServerAddr>, NatsError> = urls
-        .map(|url| {
-            url.parse().map_err(|error: std::io::Error| NatsError::Setting {
-                setting: "NATS_URL",
-                why: format!("`{url}` is no address: {error}"),
-            })
-        })
-        .collect();
-    match servers {
-        Ok(servers) if servers.is_empty() => {
-            Err(NatsError::Setting { setting: "NATS_URL", why: "it names no server".into() })
-        }
-        other => other,
-    }
-}
-
-async fn options(settings: &Connection, name: &str) -> Result<ConnectOptions, NatsError> {
+async fn options(settings: &Connection, login: Option<&Login>, name: &str) -> Result<ConnectOptions, NatsError> {
     let mut options = ConnectOptions::new()
         .name(name)
+        .custom_inbox_prefix(&settings.nats_inbox_prefix)
         .request_timeout(Some(REQUEST_TIMEOUT))
         .connection_timeout(ATTEMPT_TIMEOUT)
         .ping_interval(PING_INTERVAL)
@@ -135,26 +130,23 @@ async fn options(settings: &Connection, name: &str) -> Result<ConnectOptions, Na
         // Ours are checked when they are made, and a reply's came over the wire.
         .skip_subject_validation(true)
         .event_callback(|event| async move { log(&event) });
-    let unusable = |setting, why: std::io::Error| NatsError::Setting { setting, why: why.to_string() };
     if let Some(file) = &settings.nats_creds {
-        options = options.credentials_file(file).await.map_err(|error| unusable("NATS_CREDS", error))?;
+        let read = options.credentials_file(file).await;
+        options = read.map_err(|error| unusable("NATS_CREDS", file, &error))?;
     }
     if let Some(file) = &settings.nats_nkey {
-        let seed = tokio::fs::read_to_string(file).await.map_err(|error| unusable("NATS_NKEY", error))?;
+        let seed = tokio::fs::read_to_string(file).await.map_err(|error| unusable("NATS_NKEY", file, &error))?;
         options = options.nkey(seed.trim().to_owned());
     }
-    if let (Some(user), Some(password)) = (&settings.nats_user, &settings.nats_password) {
-        options = options.user_and_password(user.clone(), password.clone());
-    }
-    for (setting, file) in [
-        ("NATS_TLS_CA", &settings.nats_tls_ca),
-        ("NATS_TLS_CERT", &settings.nats_tls_cert),
-        ("NATS_TLS_KEY", &settings.nats_tls_key),
-    ] {
-        if let Some(file) = file {
-            // Read here so that a file that cannot be read is named.
-            tokio::fs::read(file).await.map_err(|error| unusable(setting, error))?;
+    match (&settings.nats_user, &settings.nats_password, login) {
+        (Some(user), Some(password), _) => {
+            options = options.user_and_password(user.clone(), password.reveal().to_owned());
         }
+        (_, _, Some(Login::User(user, password))) => {
+            options = options.user_and_password(user.clone(), password.clone());
+        }
+        (_, _, Some(Login::Token(token))) => options = options.token(token.clone()),
+        _ => {}
     }
     if let Some(ca) = &settings.nats_tls_ca {
         options = options.add_root_certificates(ca.clone()).require_tls(true);
@@ -163,6 +155,16 @@ async fn options(settings: &Connection, name: &str) -> Result<ConnectOptions, Na
         options = options.add_client_certificate(certificate.clone(), key.clone());
     }
     Ok(options)
+}
+
+/// A file that cannot be read. Where it names none but is the secret itself, it is not shown.
+fn unusable(setting: &'static str, file: &Path, error: &std::io::Error) -> NatsError {
+    let file = file.display().to_string();
+    let why = match file.contains("-----BEGIN") || (file.starts_with('S') && file.len() == SEED_CHARS) {
+        true => "it takes the name of a file, not what is in it".to_owned(),
+        false => format!("{file}: {error}"),
+    };
+    NatsError::Setting { setting, why }
 }
 
 /// Whether another attempt cannot help.
@@ -187,7 +189,11 @@ fn causes(error: &dyn std::error::Error) -> String {
 
 fn log(event: &Event) {
     match event {
-        Event::Connected => tracing::info!("NATS connected"),
+        Event::ServerError(ServerError::Other(why)) if permissions::heard(why) => {}
+        Event::Connected => {
+            permissions::begin_anew();
+            tracing::info!("NATS connected");
+        }
         Event::Disconnected => tracing::warn!("NATS disconnected, trying again until it is back"),
         Event::SlowConsumer(_) => tracing::error!("requests came faster than they were taken and some were dropped"),
         other => tracing::warn!(event = %other, "NATS"),
@@ -203,6 +209,14 @@ pub enum NatsError {
         /// Its name in the environment.
         setting: &'static str,
         /// What is wrong with it.
+        why: String,
+    },
+    /// A certificate of ours or of the servers' will not do.
+    #[error("NATS at {url}: {why}")]
+    Certificates {
+        /// The servers.
+        url: String,
+        /// What is wrong, and what to do.
         why: String,
     },
     /// The servers do not take us.
@@ -225,17 +239,4 @@ pub enum NatsError {
         /// Why.
         why: String,
     },
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_list_of_servers_is_split() {
-        let found = servers("nats://one:4222, two:4223,,tls://three").expect("addresses");
-        let hosts: Vec<&str> = found.iter().map(ServerAddr::host).collect();
-        assert_eq!(hosts, ["one", "two", "three"]);
-        assert!(servers(" , ").is_err());
-    }
 }

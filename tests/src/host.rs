@@ -244,6 +244,12 @@ impl Host {
         Ok(line.with_context(|| format!("no {word}"))?.trim().to_owned())
     }
 
+    /// The program and its arguments, as everybody on the machine sees them.
+    pub fn command_line(&self) -> Result<String> {
+        let line = std::fs::read(format!("/proc/{}/cmdline", self.process))?;
+        Ok(String::from_utf8_lossy(&line).replace('\0', " "))
+    }
+
     /// Whether it is still running.
     pub fn is_running(&mut self) -> Result<bool> {
         Ok(self.child.try_wait()?.is_none())

@@ -49,8 +49,8 @@ impl Secured {
     /// A server of the file with this name, in a copy of its own called `copy`.
     pub fn server(&self, file: &str, copy: &str, fitted: &[Fitted<'_>]) -> Result<NatsServerBuilder> {
         let home = self.dir.path().join(copy);
-        fs::create_dir_all(home.join("secured"))?;
-        for folder in ["", "secured"] {
+        for folder in ["", "secured", "roles"] {
+            fs::create_dir_all(home.join(folder))?;
             for entry in fs::read_dir(shipped_path("nats").join(folder))? {
                 let entry = entry?;
                 if entry.file_type()?.is_file() {
@@ -86,8 +86,13 @@ impl Secured {
 
     /// A login of the service, for the test's own client.
     pub fn login(&self) -> Result<ConnectOptions> {
+        self.login_of(&self.service)
+    }
+
+    /// A login of somebody else whom the server knows.
+    pub fn login_of(&self, user: &KeyPair) -> Result<ConnectOptions> {
         let file = |name: &str| self.certificates.file(name);
-        Ok(ConnectOptions::with_nkey(self.service.seed()?)
+        Ok(ConnectOptions::with_nkey(user.seed()?)
             .require_tls(true)
             .add_root_certificates(file("ca.pem"))
             .add_client_certificate(file("client.pem"), file("client-key.pem")))

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::client::Client;
 use super::output::{ASIDE, GOOD, Output, harmless};
 use super::{CliError, Exit};
+use crate::nats::unless_refused;
 
 /// The acknowledgement.
 #[derive(Debug, Serialize)]
@@ -32,8 +33,12 @@ impl Accepted {
                 "no stream has accepted it ({error}): does the domain have an inbox? A host makes it when it first serves the domain"
             ))
         };
-        let sent = client.jetstream.publish_with_headers(subject, headers, payload).await;
-        let stored = sent.map_err(|error| refused(&error))?.await.map_err(|error| refused(&error))?;
+        let part = subject.clone();
+        let publish = async {
+            let sent = client.jetstream.publish_with_headers(subject, headers, payload).await;
+            sent.map_err(|error| refused(&error))?.await.map_err(|error| refused(&error))
+        };
+        let stored = unless_refused(&part, publish).await.map_err(CliError::failed)??;
         Ok(Self { status: "accepted", stream: stored.stream, sequence: stored.sequence, duplicate: stored.duplicate })
     }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use async_nats::client::PublishErrorKind;
+use async_nats::client::{PublishError, PublishErrorKind};
 use async_nats::{Client as Nats, HeaderMap, HeaderValue, Message, StatusCode, Subscriber};
 use bytes::Bytes;
 use clap::Args;
@@ -58,7 +58,9 @@ impl Client {
         connection.check().map_err(CliError::failed)?;
         let nats = nats::connect(connection, "agent-service command line").await.map_err(|error| match error {
             NatsError::Unreachable { .. } => CliError::Unavailable(error.to_string()),
-            NatsError::Setting { .. } | NatsError::Refused { .. } => CliError::failed(error),
+            NatsError::Setting { .. } | NatsError::Certificates { .. } | NatsError::Refused { .. } => {
+                CliError::failed(error)
+            }
         })?;
         // From here on a lost connection or a missing permission is told as it happens.
         Logging::start("warn", crate::config::LogFormat::Text);
@@ -90,19 +92,30 @@ impl Client {
         let inbox = self.nats.new_inbox();
         let mut answers = self.nats.subscribe(inbox.clone()).await.map_err(|error| unavailable(&error))?;
         let Question { domain, subject, payload, patience, remedy, .. } = question;
-        if let Err(error) = self.nats.publish_with_reply_and_headers(subject, inbox, headers, payload).await {
-            return match error.kind() {
-                PublishErrorKind::MaxPayloadExceeded => {
-                    let max = self.nats.max_payload();
-                    let why = format!("it is larger than the {max} bytes that the NATS server takes in one message");
-                    Ok(Failure::invalid("", why).into())
-                }
-                _ => Err(unavailable(&error)),
-            };
-        }
         let mut captured = false;
         let limit = patience.reply_timeout;
-        match tokio::time::timeout(limit, answer(&mut answers, &mut captured)).await {
+        let part = subject.clone();
+        let asked = async {
+            self.nats.publish_with_reply_and_headers(subject, inbox, headers, payload).await?;
+            Ok(tokio::time::timeout(limit, answer(&mut answers, &mut captured)).await)
+        };
+        let answered: Result<_, PublishError> =
+            nats::unless_refused(&part, asked).await.map_err(|refusal| CliError::Failed(refusal.to_string()))?;
+        let answered = match answered {
+            Ok(answered) => answered,
+            Err(error) => {
+                return match error.kind() {
+                    PublishErrorKind::MaxPayloadExceeded => {
+                        let max = self.nats.max_payload();
+                        let why =
+                            format!("it is larger than the {max} bytes that the NATS server takes in one message");
+                        Ok(Failure::invalid("", why).into())
+                    }
+                    _ => Err(unavailable(&error)),
+                };
+            }
+        };
+        match answered {
             Ok(Some(Answer::Host(payload))) => Reply::read(payload),
             Ok(Some(Answer::Nobody)) => Ok(nobody(&domain).into()),
             Ok(None) => Err(unavailable(&"the connection was closed")),

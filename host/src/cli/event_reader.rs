@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 
 use super::CliError;
+use crate::nats::unless_refused;
 
 /// How long the next message may take that the server says is there.
 const NEXT_MESSAGE_MAX: Duration = Duration::from_secs(5);
@@ -57,7 +58,8 @@ pub(super) struct EventReader {
 impl EventReader {
     /// Opens the stream before its first event.
     pub(super) async fn open(context: &Context, selection: Selection) -> Result<Self, CliError> {
-        let (messages, last, pending) = open(context, &selection, 0).await?;
+        let opened = unless_refused(&selection.stream, open(context, &selection, 0)).await;
+        let (messages, last, pending) = opened.map_err(CliError::failed)??;
         Ok(Self { context: context.clone(), selection, messages, at: 0, last, done: pending == 0 })
     }
 

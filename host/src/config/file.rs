@@ -69,7 +69,8 @@ pub(super) fn as_flags(command: &Command, path: &Path, args: &[OsString]) -> Res
     let text = std::fs::read_to_string(path).map_err(|source| FileError::Unreadable { path: path.into(), source })?;
     let table: Table = text.parse().map_err(|error: toml::de::Error| FileError::NotToml {
         path: path.into(),
-        why: error.to_string().replace('\n', " "),
+        // Without the line itself, which may be a password's.
+        why: format!("line {}: {}", line_of(&text, &error), error.message().replace('\n', " ")),
     })?;
     let mut flags = Vec::new();
     for (key, value) in table {
@@ -89,6 +90,12 @@ pub(super) fn as_flags(command: &Command, path: &Path, args: &[OsString]) -> Res
         }
     }
     Ok(flags)
+}
+
+/// The number of the line that an error is about.
+fn line_of(text: &str, error: &toml::de::Error) -> usize {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    before.matches('\n').count() + 1
 }
 
 /// The name in the environment of the setting with this flag.

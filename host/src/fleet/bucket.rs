@@ -9,7 +9,7 @@ use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::stream::{DiscardPolicy, Info, StorageType};
 
 use super::FleetError;
-use crate::nats::JetStream;
+use crate::nats::{JetStream, unless_refused};
 
 /// A bucket.
 #[derive(Clone)]
@@ -19,7 +19,7 @@ pub(super) struct Bucket {
     /// Its name.
     pub(super) name: &'static str,
     /// The stream beneath.
-    stream: String,
+    pub(super) stream: String,
 }
 
 impl Bucket {
@@ -45,7 +45,8 @@ impl Bucket {
     pub(super) async fn info(&self) -> Result<Option<Info>, FleetError> {
         let name = self.name;
         self.check_connection()?;
-        let error = match self.context.get_stream(&self.stream).await {
+        let asked = unless_refused(&self.stream, self.context.get_stream(&self.stream)).await;
+        let error = match asked.map_err(|refusal| FleetError::Refused(format!("bucket {name}: {refusal}")))? {
             Ok(stream) => return Ok(Some(stream.cached_info().clone())),
             Err(error) => error,
         };

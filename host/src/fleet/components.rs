@@ -4,10 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use async_nats::jetstream::object_store::{Config, GetErrorKind, InfoErrorKind, Object, ObjectMetadata, ObjectStore};
-use async_nats::jetstream::stream::StorageType;
+use async_nats::jetstream::object_store::{Config, InfoErrorKind, ObjectInfo, ObjectMetadata, ObjectStore};
+use async_nats::jetstream::stream::{RawMessageErrorKind, StorageType};
 use futures::{StreamExt, TryStreamExt};
-use tokio::io::{AsyncReadExt, Take};
 use tokio::time::{sleep, timeout};
 
 use super::FleetError;
@@ -16,9 +15,6 @@ use crate::domain::Digest;
 
 /// How long a component may take to be written or read: 32 MiB over a line of 1 Mbit/s.
 const TRANSFER_MAX: Duration = Duration::from_secs(300);
-/// How long nothing of it may come, as long as a request may take: pieces that were lost are never
-/// sent.
-const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// Largest piece in bytes, as other clients of object stores cut them.
 const PIECE_BYTES_MAX: usize = 128 << 10;
 /// What the protocol adds to a message, in bytes.
@@ -162,17 +158,13 @@ impl Components {
     async fn read_once(&self, digest: Digest, bytes_max: usize) -> Result<Option<Vec<u8>>, FleetError> {
         self.bucket.check_connection()?;
         let read = async {
-            let object = match self.store.get(digest.to_string()).await {
+            let object = match self.store.info(digest.to_string()).await {
+                Ok(object) if object.deleted => return Ok(None),
                 Ok(object) => object,
-                Err(error) if error.kind() == GetErrorKind::NotFound => return Ok(None),
+                Err(error) if error.kind() == InfoErrorKind::NotFound => return Ok(None),
                 Err(error) => return Err(self.bucket.explain("reading the", error).await),
             };
-            // One byte more than may be tells that it is too large.
-            let pieces = object.take(bytes_max as u64 + 1);
-            let bytes = self.collect(digest, pieces).await?;
-            if bytes.len() > bytes_max {
-                return Err(FleetError::TooLarge { size: bytes.len(), max: bytes_max });
-            }
+            let bytes = self.collect(digest, &object, bytes_max).await?;
             let found = Digest::of(&bytes);
             if found != digest {
                 return Err(FleetError::Damaged { digest, why: format!("its bytes have sha256:{found}") });
@@ -182,28 +174,30 @@ impl Components {
         timeout(TRANSFER_MAX, read).await.unwrap_or_else(|_| Err(self.too_slow("read", TRANSFER_MAX)))
     }
 
-    async fn collect(&self, digest: Digest, mut pieces: Take<Object>) -> Result<Vec<u8>, FleetError> {
-        let mut bytes = Vec::new();
-        loop {
-            match timeout(SILENCE_MAX, pieces.read_buf(&mut bytes)).await {
-                Ok(Ok(0)) => return Ok(bytes),
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
-                    return Err(FleetError::Damaged { digest, why: error.to_string() });
+    /// Piece after piece, from the bucket's leader. Not through a consumer: who may make one can have what is
+    /// in the bucket delivered to any subject, a command's too, and whoever brings plugins must not.
+    async fn collect(&self, digest: Digest, object: &ObjectInfo, bytes_max: usize) -> Result<Vec<u8>, FleetError> {
+        let stream = match self.bucket.context.get_stream_no_info(&self.bucket.stream).await {
+            Ok(stream) => stream,
+            Err(error) => return Err(self.bucket.explain("reading the", error).await),
+        };
+        let subject = format!("$O.{}.C.{}", self.bucket.name, object.nuid);
+        let (mut bytes, mut next) = (Vec::new(), 1);
+        for _ in 0..object.chunks {
+            let piece = match stream.raw_message_builder().sequence(next).next_by_subject(&subject).send().await {
+                Ok(piece) => piece,
+                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {
+                    return Err(FleetError::Damaged { digest, why: format!("it ends after {} bytes", bytes.len()) });
                 }
-                Ok(Err(error)) => return Err(self.bucket.explain("reading the", error).await),
-                // Gone with the bucket, or with NATS, or by itself.
-                Err(_) => {
-                    return Err(match self.bucket.info().await {
-                        Ok(Some(_)) => {
-                            FleetError::Damaged { digest, why: format!("it ends after {} bytes", bytes.len()) }
-                        }
-                        Ok(None) => FleetError::Gone { bucket: self.bucket.name },
-                        Err(error) => error,
-                    });
-                }
+                Err(error) => return Err(self.bucket.explain("reading the", error).await),
+            };
+            next = piece.sequence + 1;
+            bytes.extend_from_slice(&piece.payload);
+            if bytes.len() > bytes_max {
+                return Err(FleetError::TooLarge { size: bytes.len(), max: bytes_max });
             }
         }
+        Ok(bytes)
     }
 
     fn too_slow(&self, done: &str, limit: Duration) -> FleetError {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::PARKING_BYTES;
 use crate::name::{Name, Subjects, dead_stream_of, inbox_stream_of};
-use crate::nats::JetStream;
+use crate::nats::{JetStream, unless_refused};
 
 /// The one priority group of the consumer.
 pub(super) const GROUP: &str = "hosts";
@@ -78,10 +78,10 @@ pub(super) async fn open(context: &JetStream, making: &Making, may_make: bool) -
 
 /// One call of JetStream's API.
 pub(super) async fn api(context: &JetStream, subject: String, request: &Value) -> Result<Value, ApiError> {
-    let reply: Value = context
-        .request(subject, request)
-        .await
-        .map_err(|error| ApiError { code: 0, text: format!("JetStream does not answer: {error}") })?;
+    let asked = unless_refused(&format!(".API.{subject}"), context.request(subject.clone(), request)).await;
+    let answer = asked.map_err(|refusal| ApiError { code: 0, text: refusal.to_string() })?;
+    let reply: Value =
+        answer.map_err(|error| ApiError { code: 0, text: format!("JetStream does not answer: {error}") })?;
     match reply.get("error") {
         None => Ok(reply),
         Some(error) => Err(ApiError {

@@ -36,13 +36,15 @@ pub use self::transfer::{
     StandingStream, TransferError, delete_stream, fetch_stream, restore_stream, standing_streams,
 };
 pub use self::upgrade::{Upgrade, upgrade};
+use crate::nats::{Refusal, unless_refused};
 
 /// One request to JetStream's API.
 ///
 /// # Errors
 /// [`ApiError`], by what the caller does with it.
 async fn api(context: &Context, subject: String, request: &Value) -> Result<Value, ApiError> {
-    let reply: Value = context.request(subject, request).await.map_err(|error| match error.kind() {
+    let answer = unless_refused(&format!(".API.{subject}"), context.request(subject.clone(), request)).await?;
+    let reply: Value = answer.map_err(|error| match error.kind() {
         RequestErrorKind::TimedOut => ApiError::Silent(error.to_string()),
         _ => ApiError::Unreachable(error.to_string()),
     })?;
@@ -70,6 +72,9 @@ enum ApiError {
     /// No answer in time, or none yet, as while a leader is missing.
     #[error("JetStream does not answer: {0}")]
     Silent(String),
+    /// The server does not let our user ask.
+    #[error(transparent)]
+    NotPermitted(#[from] Refusal),
     /// An error for an answer.
     #[error("JetStream refuses: {description} ({code})")]
     Refused {

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use async_nats::ConnectOptions;
+use nkeys::KeyPair;
 use serde_json::json;
 use tempfile::TempDir;
 use tests::deployment::shipped;
 use tests::secured::Secured;
 use tests::sites::{GATHERED, fit};
 use tests::stored::ensure_history;
-use tests::{Agent, Message, Nats, PATIENCE, eventually, eventually_within};
+use tests::{Agent, Message, Nats, PATIENCE, User, eventually, eventually_within};
 use xtask::nats_server::{NatsServer, free_port};
 
 /// How long a cluster that lost a server may take to choose leaders anew, and a hub to ask its sites.
@@ -53,6 +54,24 @@ async fn the_secured_single_server_lets_in_who_has_key_and_certificate_and_nobod
     once(tests::Host::builder(&nats)?).refuses(&["certificate"]).await?;
     once(strangers.host(&nats.url())?).refuses(&["certificate"]).await?;
     once(secured.host(&nats.url())?.env("NATS_NKEY", strangers.key_file().display())).refuses(&["authorization"]).await
+}
+
+#[tokio::test]
+async fn the_single_server_with_a_user_for_each_role_serves_them() -> Result<()> {
+    let (secured, operator, alice) = (Secured::new()?, KeyPair::new_user(), KeyPair::new_user());
+    let mut server = secured.server("roles/single.conf", "roles", &[("single.conf", &[])])?;
+    for (name, key) in [("OPERATOR_NKEY", operator.public_key()), ("ALICE_NKEY", alice.public_key())] {
+        server = server.env(name, &key);
+    }
+    for name in ["BOB_NKEY", "CAROL_NKEY", "DAVE_NKEY", "ERIN_NKEY"] {
+        server = server.env(name, &KeyPair::new_user().public_key());
+    }
+    let login = |key, inbox: &str| Ok::<_, anyhow::Error>(secured.login_of(key)?.custom_inbox_prefix(inbox));
+    let nats = Nats::connect(server.start()?, login(&operator, "_INBOX.operator")?).await?;
+    let _host = secured.host(&nats.url())?.env("NATS_INBOX_PREFIX", "_INBOX.host").start(&nats).await?;
+    let (alice, agent) = (User::connect(login(&alice, "_INBOX.client.alice")?, &nats.url()).await?, Agent::new());
+    alice.ask(agent.deploy()).await?.ok()?;
+    ensure_history(&nats.stored(&agent.id).await?)
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::cli::CliError;
 use crate::cli::client::Client;
+use crate::nats::unless_refused;
 
 /// How long hosts may take to tell what they have at hand: far more than any needs that is well.
 const ROUND_MAX: Duration = Duration::from_secs(2);
@@ -45,6 +46,17 @@ pub(super) async fn gather_from(
 
 /// What hosts answer within a time of the caller's.
 pub(super) async fn ask(
+    client: &Client,
+    subject: &str,
+    request: &Value,
+    limit: Duration,
+    until: Until<'_>,
+) -> Result<Vec<Value>, CliError> {
+    let answers = unless_refused(subject, answers(client, subject, request, limit, until)).await;
+    answers.map_err(CliError::failed)?
+}
+
+async fn answers(
     client: &Client,
     subject: &str,
     request: &Value,

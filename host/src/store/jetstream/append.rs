@@ -16,7 +16,7 @@ use super::stream::{EventStream, find};
 use super::{event_headers, read};
 use crate::event::NewEvents;
 use crate::name::header;
-use crate::nats::is_connected;
+use crate::nats::{is_connected, unless_refused};
 use crate::store::{AppendError, Appended};
 
 const EXPECTED_SEQUENCE: HeaderName = HeaderName::from_static("Nats-Expected-Last-Subject-Sequence");
@@ -75,10 +75,16 @@ impl Inner {
     /// Sends messages that are stored all or none, and waits for JetStream's answer; the outer error is
     /// that there is none.
     pub(super) async fn answer_to(self: &Arc<Self>, parts: Vec<Part>, demand: Demand) -> Result<Answered, AppendError> {
-        let begun = batch::begin(&self.client, parts, demand).await;
-        let last = begun.map_err(|error| ack::not_sent(&error))?;
-        let Some(last) = last else { return Err(ack::no_events()) };
-        self.answer_to_last(last).await
+        // Without the last one nothing is stored.
+        let last = parts.last().map(|part| part.subject.clone()).unwrap_or_default();
+        let answer = async {
+            let begun = batch::begin(&self.client, parts, demand).await;
+            let last = begun.map_err(|error| ack::not_sent(&error))?;
+            let Some(last) = last else { return Err(ack::no_events()) };
+            self.answer_to_last(last).await
+        };
+        let answered = unless_refused(&last, answer).await;
+        answered.unwrap_or_else(|refusal| Err(AppendError::Unavailable(refusal.to_string())))
     }
 
     /// Sends a message that JetStream is to acknowledge, and waits for its answer.

@@ -18,7 +18,7 @@ use super::oversize::{self, Packed, Stored};
 use super::stream;
 use crate::domain::Digest;
 use crate::name::{AggregateId, Name, snapshot_bucket_of};
-use crate::nats::is_connected;
+use crate::nats::{is_connected, unless_refused};
 use crate::snapshot::{Damaged, Snapshot};
 use crate::store::{CodeRecord, Found, Saved, SnapshotStore, Unavailable};
 
@@ -46,6 +46,17 @@ impl JetStreamSnapshots {
     /// # Errors
     /// [`BucketError`] where it cannot be used, or not now.
     pub async fn open(client: Client, context: &Context, domain: &Name, replicas: usize) -> Result<Self, BucketError> {
+        let bucket = snapshot_bucket_of(domain);
+        let opened = unless_refused(&bucket, Self::find_or_make(client, context, domain, replicas)).await;
+        opened.unwrap_or_else(|refusal| Err(BucketError::Unfit(format!("bucket {bucket}: {refusal}"))))
+    }
+
+    async fn find_or_make(
+        client: Client,
+        context: &Context,
+        domain: &Name,
+        replicas: usize,
+    ) -> Result<Self, BucketError> {
         let bucket = snapshot_bucket_of(domain);
         let store = match context.get_key_value(&bucket).await {
             Ok(store) => {

@@ -254,6 +254,8 @@ fn unavailable(stream: &str, why: &dyn std::fmt::Display) -> TransferError {
 fn failed(stream: &str, error: &ApiError) -> TransferError {
     match error {
         ApiError::Unreachable(_) | ApiError::Silent(_) => unavailable(stream, error),
-        ApiError::Refused { .. } => TransferError::Refused { stream: stream.to_owned(), why: error.to_string() },
+        ApiError::NotPermitted(_) | ApiError::Refused { .. } => {
+            TransferError::Refused { stream: stream.to_owned(), why: error.to_string() }
+        }
     }
 }
