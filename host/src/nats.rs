@@ -1,20 +1,23 @@
 //! The connection to NATS: which servers, who we are, how long to try.
 
 mod reply;
+mod tls_files;
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-pub use async_nats::Client;
 use async_nats::connection::State;
 use async_nats::jetstream;
 pub use async_nats::jetstream::Context as JetStream;
+pub use async_nats::{Client, HeaderMap};
 use async_nats::{ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use bytes::Bytes;
 use futures::StreamExt;
 use tokio::time::Instant;
 
 pub use self::reply::reply_headers;
+pub use self::tls_files::{Certificate, certificates};
 use crate::config::Connection;
 
 /// How long one request waits for its answer where nothing else is said.
@@ -35,16 +38,39 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 const DELAY_MIN: Duration = Duration::from_millis(100);
 const DELAY_MAX: Duration = Duration::from_secs(2);
 
+/// What is called with each line that the server says against what is sent to it.
+pub type Listener = Arc<dyn Fn(String) + Send + Sync>;
+
 /// Connects, trying for as long as the settings say. A connection lost later comes back by itself.
 ///
 /// # Errors
 /// [`NatsError`] at once where settings or credentials are wrong, else after the time is up.
 pub async fn connect(settings: &Connection, name: &str) -> Result<Client, NatsError> {
+    connect_with(settings, name, None).await
+}
+
+/// The same, where what the server says against us goes to a listener and not into the log.
+///
+/// # Errors
+/// The same.
+pub async fn connect_heard(settings: &Connection, name: &str, listener: Listener) -> Result<Client, NatsError> {
+    connect_with(settings, name, Some(listener)).await
+}
+
+async fn connect_with(settings: &Connection, name: &str, listener: Option<Listener>) -> Result<Client, NatsError> {
     let servers = servers(&settings.nats_url)?;
     let give_up = Instant::now() + settings.nats_connect_timeout;
     let mut delay = DELAY_MIN;
     loop {
-        let options = options(settings, name).await?;
+        let mut options = options(settings, name).await?;
+        if let Some(listener) = listener.clone() {
+            options = options.event_callback(move |event| {
+                if let Event::ServerError(error) = event {
+                    listener(error.to_string());
+                }
+                std::future::ready(())
+            });
+        }
         let error = match options.connect(servers.clone()).await {
             Ok(client) => return Ok(client),
             Err(error) => error,
@@ -103,6 +129,13 @@ pub fn api_prefix(connection: &Connection) -> String {
     }
 }
 
+/// Headers of a message.
+pub fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    pairs.iter().for_each(|(name, value)| headers.insert(*name, *value));
+    headers
+}
+
 /// Servers from a comma-separated list.
 fn servers(urls: &str) -> Result<Vec<ServerAddr>, NatsError> {
     let urls = urls.split(',').map(str::trim).filter(|url| !url.is_empty());
@@ -146,15 +179,11 @@ async fn options(settings: &Connection, name: &str) -> Result<ConnectOptions, Na
     if let (Some(user), Some(password)) = (&settings.nats_user, &settings.nats_password) {
         options = options.user_and_password(user.clone(), password.clone());
     }
-    for (setting, file) in [
-        ("NATS_TLS_CA", &settings.nats_tls_ca),
-        ("NATS_TLS_CERT", &settings.nats_tls_cert),
-        ("NATS_TLS_KEY", &settings.nats_tls_key),
-    ] {
-        if let Some(file) = file {
-            // Read here so that a file that cannot be read is named.
-            tokio::fs::read(file).await.map_err(|error| unusable(setting, error))?;
-        }
+    // The client library would say of a file neither which setting names it nor what it lacks.
+    if settings.nats_tls_ca.is_some() || settings.nats_tls_cert.is_some() {
+        let files = settings.clone();
+        let read = tokio::task::spawn_blocking(move || tls_files::certificates(&files)).await;
+        read.map_err(|error| unusable("NATS_TLS_CERT", error.into()))?.map(drop)?;
     }
     if let Some(ca) = &settings.nats_tls_ca {
         options = options.add_root_certificates(ca.clone()).require_tls(true);
