@@ -3,6 +3,7 @@
 
 mod cache_dir;
 mod file;
+mod streams;
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -14,6 +15,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, ValueEnum};
 
 pub use self::file::FileError;
+pub use self::streams::AGENT_DOMAIN;
 use crate::signature::{TrustedKeys, TrustedKeysError};
 
 /// How to reach NATS.
