@@ -4,6 +4,7 @@ mod admission;
 mod background;
 mod directory;
 mod domain;
+mod examined;
 mod fleet_source;
 mod ground;
 mod health;
@@ -44,7 +45,7 @@ use crate::fleet::{Fleet, FleetError};
 use crate::http::{HttpError, Server};
 use crate::name::{Name, SERVICE};
 use crate::nats::{self, Client, JetStream, NatsError};
-use crate::plugin::{CodeCache, Limits, LoadError, PluginEngine};
+use crate::plugin::LoadError;
 use crate::registry::Registry;
 use crate::store::jetstream::{BucketError, OpenBatches, ServerError, ServerFacts, StreamError, check_server};
 use crate::watch::{DirectoryWatch, list};
@@ -163,7 +164,7 @@ impl Host {
     }
 
     async fn start(connection: &Connection, service: &Service, health: &Arc<Health>) -> Result<Self, ServeError> {
-        let registry = registry(service)?;
+        let registry = Registry::of(service)?;
         let directory = match service.plugin_source {
             PluginSource::Dir => Some(
                 DirectoryWatch::start(&service.plugin_dir).map_err(|error| ServeError::Plugins(error.to_string()))?,
@@ -211,6 +212,7 @@ impl Host {
         let operated: Arc<dyn Operated> = Arc::new(Desk { status, asks });
         let operated = control::listen(client.clone(), operated, around.served.subscribe(), Arc::clone(&lost)).await?;
         let loader = tokio::spawn(loader.run(source, asked, stopping));
+        examined::begin(&around);
         Ok(Self { client, stop, loader, operated, lost })
     }
 
@@ -256,26 +258,6 @@ impl Operated for Desk {
         }
         .boxed()
     }
-}
-
-/// What plugins are loaded with.
-///
-/// # Errors
-/// [`ServeError::Engine`] where the component engine does not start.
-pub fn registry(service: &Service) -> Result<Registry, ServeError> {
-    let engine = PluginEngine::start(Limits {
-        deadline: service.plugin_deadline,
-        memory_bytes_max: usize::try_from(service.plugin_memory_max).unwrap_or(usize::MAX),
-        compile_time_max: service.plugin_compile_time_max,
-        ..Limits::default()
-    })?;
-    let cache = service.plugin_cache_dir();
-    let engine = match &cache {
-        Some(directory) => engine.with_cache(CodeCache::new(directory)),
-        None => engine,
-    };
-    let kept_in = cache.map(|directory| directory.join("components"));
-    Ok(Registry { engine, keys: service.plugin_trusted_keys.clone(), kept_in })
 }
 
 /// What the plugin directory holds. Blocks.

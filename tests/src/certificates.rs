@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
+};
 use tempfile::TempDir;
 
 /// PEM files in a directory of their own.
@@ -33,6 +35,18 @@ impl Certificates {
     pub fn file(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
+}
+
+/// A certificate that ended in 2020, and its key, in files of this directory.
+pub fn expired_certificate(dir: &Path) -> Result<(PathBuf, PathBuf)> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()])?;
+    params.not_before = date_time_ymd(2019, 1, 1);
+    params.not_after = date_time_ymd(2020, 1, 1);
+    let (certificate, key_file) = (dir.join("expired.pem"), dir.join("expired-key.pem"));
+    std::fs::write(&certificate, params.self_signed(&key)?.pem())?;
+    std::fs::write(&key_file, key.serialize_pem())?;
+    Ok((certificate, key_file))
 }
 
 fn issue(dir: &Path, name: &str, usages: Vec<ExtendedKeyUsagePurpose>, issuer: &Issuer<'_, KeyPair>) -> Result<()> {
