@@ -138,6 +138,7 @@ struct Host {
     stop: watch::Sender<bool>,
     loader: JoinHandle<()>,
     operated: JoinHandle<()>,
+    examined: JoinHandle<()>,
     /// Told when the connection ended for good.
     lost: Arc<Notify>,
 }
@@ -211,9 +212,9 @@ impl Host {
         let (asks, asked) = mpsc::channel(ASKS_MAX);
         let operated: Arc<dyn Operated> = Arc::new(Desk { status, asks });
         let operated = control::listen(client.clone(), operated, around.served.subscribe(), Arc::clone(&lost)).await?;
+        let examined = examined::begin(&around, stopping.clone());
         let loader = tokio::spawn(loader.run(source, asked, stopping));
-        examined::begin(&around);
-        Ok(Self { client, stop, loader, operated, lost })
+        Ok(Self { client, stop, loader, operated, examined, lost })
     }
 
     /// Takes no more requests, finishes those begun, leaves snapshots.
@@ -223,6 +224,9 @@ impl Host {
         let finished = async {
             if self.loader.await.is_err() {
                 tracing::error!("unloading ended in a panic");
+            }
+            if self.examined.await.is_err() {
+                tracing::error!("looking at settings, streams and machine ended in a panic");
             }
             if let Err(error) = self.client.flush().await {
                 tracing::warn!(%error, "the last replies may not have been sent");

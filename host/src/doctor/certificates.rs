@@ -42,3 +42,28 @@ pub(super) fn until(what: &str, end: Timestamp, remedy: &str) -> Seen {
         Some(_) => Seen::ok(format!("{what} holds until {at}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Grade;
+
+    #[test]
+    fn what_ends_is_told_thirty_days_before() {
+        let grade = |days: i64| {
+            let end = i64::try_from(Clock::System.now().0).expect("a time") + days * 24 * 3_600_000;
+            until("it", Timestamp(u64::try_from(end).expect("a time")), "renew it").grade
+        };
+        assert_eq!(
+            [grade(-1), grade(1), grade(29), grade(31)],
+            [Grade::Failure, Grade::Warning, Grade::Warning, Grade::Ok]
+        );
+    }
+
+    #[test]
+    fn what_is_not_valid_yet_is_a_failure() {
+        let (from, until) = (Timestamp(Clock::System.now().0 + 60_000), Timestamp(u64::MAX));
+        let certificate = Certificate { setting: "NATS_TLS_CERT", subject: "CN=a".into(), from, until };
+        assert_eq!(judge(&certificate).grade, Grade::Failure);
+    }
+}

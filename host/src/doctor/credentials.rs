@@ -70,9 +70,13 @@ fn creds(text: &str) -> Seen {
     if let Err(error) = SigningKey::read(text) {
         return Seen::failure(error.to_string(), REMEDY);
     }
+    expiry(&claims, REMEDY)
+}
+
+fn expiry(claims: &Value, remedy: &str) -> Seen {
     match claims["exp"].as_u64().filter(|seconds| *seconds > 0) {
         None => Seen::ok("they do not expire"),
-        Some(seconds) => until("they", Timestamp(seconds.saturating_mul(1_000)), REMEDY),
+        Some(seconds) => until("they", Timestamp(seconds.saturating_mul(1_000)), remedy),
     }
 }
 
@@ -82,4 +86,24 @@ fn claims(text: &str) -> Option<Value> {
     let token = text.lines().nth(begin + 1)?.trim();
     let body = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
     serde_json::from_slice(&body).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Grade;
+
+    fn grade(body: &str) -> Option<Grade> {
+        let token = URL_SAFE_NO_PAD.encode(body);
+        let file = format!("-----BEGIN NATS USER JWT-----\nhead.{token}.signature\n------END NATS USER JWT------\n");
+        claims(&file).map(|claims| expiry(&claims, "make new ones").grade)
+    }
+
+    #[test]
+    fn claims_that_ended_are_a_failure() {
+        assert_eq!(grade(r#"{"exp": 1}"#), Some(Grade::Failure));
+        assert_eq!(grade(r#"{"exp": 32503680000}"#), Some(Grade::Ok));
+        assert_eq!(grade(r#"{"name": "a"}"#), Some(Grade::Ok));
+        assert_eq!(grade("no JSON"), None);
+    }
 }

@@ -15,7 +15,9 @@ const HEADER_BYTES: usize = 4 << 10;
 pub(super) fn nats(site: &Site<'_>) -> Vec<Seen> {
     let reached = match &site.nats {
         Ok(reached) => reached,
-        Err(why) => return vec![Seen::failure(why, "nothing below can be looked at before that")],
+        Err(why) => {
+            return vec![Seen::failure(why, "do what it says: what lies behind NATS cannot be looked at before")];
+        }
     };
     let server = reached.client.server_info();
     let cluster = server.cluster.map(|name| format!(", of the cluster {name}")).unwrap_or_default();

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::Surroundings;
 use crate::doctor::{self, Grade};
@@ -13,10 +15,17 @@ use crate::doctor::{self, Grade};
 /// How long all of it may take: some dozens of small questions to JetStream.
 const TIME_MAX: Duration = Duration::from_secs(60);
 
-/// Begins to look. Nobody waits for the end.
-pub(super) fn begin(around: &Arc<Surroundings>) {
+/// Begins to look, and ends early where the host stops.
+pub(super) fn begin(around: &Arc<Surroundings>, mut stop: watch::Receiver<bool>) -> JoinHandle<()> {
     let (around, runtime) = (Arc::clone(around), Handle::current());
-    tokio::task::spawn_blocking(move || runtime.block_on(look(&around)));
+    tokio::task::spawn_blocking(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                () = look(&around) => {}
+                _ = stop.wait_for(|stopped| *stopped) => {}
+            }
+        });
+    })
 }
 
 async fn look(around: &Surroundings) {

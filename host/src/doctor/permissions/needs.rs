@@ -48,6 +48,7 @@ pub(super) fn needs(site: &Site<'_>, kept: &Kept) -> Vec<Need> {
     if site.service.plugin_source == PluginSource::Nats {
         for (name, stream) in &kept.fleet {
             all.stream(name, stream);
+            all.call(&format!("CONSUMER.CREATE.{name}.doctor.>"), "to follow what the fleet runs");
         }
     }
     all.needs
