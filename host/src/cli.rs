@@ -1,12 +1,13 @@
 //! The command line beside serving: sends commands, asks, lists events, looks into plugins and
-//! signs them, upgrades streams, tends what the durable lane has parked, backs up, restores and
-//! verifies. It is a client like any other and knows nothing of how a host works.
+//! signs them, upgrades streams, tends what the durable lane has parked, backs up, restores,
+//! verifies and examines. It is a client like any other and knows nothing of how a host works.
 
 mod accepted;
 mod backup;
 mod client;
 mod command_line;
 mod completions;
+mod doctor;
 mod event_line;
 mod event_reader;
 mod events;
@@ -49,6 +50,7 @@ pub async fn run(command: Command, connection: &Connection, service: &Service) -
         Command::Backup(backup) => backup::run(backup, connection).await,
         Command::Restore(restore) => restore::run(restore, connection).await,
         Command::Verify(verify) => verify::run(verify, connection, service).await,
+        Command::Doctor(doctor) => doctor::run(doctor, connection, service).await,
         Command::Health(health) => health::run(health, service).await,
         Command::LogLevel(asked) => log_level::run(asked, connection).await,
         Command::Completions(completions) => completions::run(completions),

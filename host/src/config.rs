@@ -7,6 +7,7 @@ mod endpoint;
 mod file;
 mod log_filter;
 mod secret;
+mod streams;
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -21,6 +22,7 @@ pub use self::connection::Connection;
 pub use self::file::FileError;
 pub use self::log_filter::log_filter;
 pub use self::secret::{Secret, Urls, without_login};
+pub use self::streams::AGENT_DOMAIN;
 use crate::signature::{TrustedKeys, TrustedKeysError};
 
 /// How to serve.

@@ -28,6 +28,7 @@ use self::line::Line;
 use self::pin::{Pin, Pulled};
 use self::reader::{Delivered, Reader};
 use self::streams::{ACK_WAIT, InboxError, Making, UNACKNOWLEDGED_MAX};
+pub use self::streams::{audit_dead, audit_inbox};
 use self::tries::pause;
 use self::work::Workshop;
 use crate::config::Connection;

@@ -47,6 +47,9 @@ pub mod plugin;
 pub mod watch;
 
 pub mod registry;
+
+pub mod doctor;
+
 pub mod serve;
 
 pub mod cli;

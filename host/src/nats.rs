@@ -4,15 +4,17 @@ mod addresses;
 mod certificates;
 mod permissions;
 mod reply;
+mod validity;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-pub use async_nats::Client;
 use async_nats::connection::State;
 use async_nats::jetstream;
 pub use async_nats::jetstream::Context as JetStream;
+pub use async_nats::{Client, HeaderMap};
 use async_nats::{ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use bytes::Bytes;
 use futures::StreamExt;
@@ -21,6 +23,7 @@ use tokio::time::Instant;
 use self::addresses::{Addresses, Login};
 pub use self::permissions::{Refusal, unless_refused};
 pub use self::reply::reply_headers;
+pub use self::validity::{Certificate, certificates};
 use crate::config::Connection;
 
 /// How long one request waits for its answer where nothing else is said.
@@ -43,18 +46,41 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 const DELAY_MIN: Duration = Duration::from_millis(100);
 const DELAY_MAX: Duration = Duration::from_secs(2);
 
+/// What is called with each line that the server says against what is sent to it.
+pub type Listener = Arc<dyn Fn(String) + Send + Sync>;
+
 /// Connects, trying for as long as the settings say. A connection lost later comes back by itself.
 ///
 /// # Errors
 /// [`NatsError`] at once where settings or credentials are wrong, else after the time is up.
 pub async fn connect(settings: &Connection, name: &str) -> Result<Client, NatsError> {
+    connect_with(settings, name, None).await
+}
+
+/// The same, where what the server says against us goes to a listener and not into the log.
+///
+/// # Errors
+/// The same.
+pub async fn connect_heard(settings: &Connection, name: &str, listener: Listener) -> Result<Client, NatsError> {
+    connect_with(settings, name, Some(listener)).await
+}
+
+async fn connect_with(settings: &Connection, name: &str, listener: Option<Listener>) -> Result<Client, NatsError> {
     let Addresses { servers, login } = Addresses::read(&settings.nats_url)?;
-    certificates::check(settings).await?;
+    certificates::check(settings)?;
     let url = settings.nats_url.to_string();
     let give_up = Instant::now() + settings.nats_connect_timeout;
     let mut delay = DELAY_MIN;
     loop {
-        let options = options(settings, login.as_ref(), name).await?;
+        let mut options = options(settings, login.as_ref(), name).await?;
+        if let Some(listener) = listener.clone() {
+            options = options.event_callback(move |event| {
+                if let Event::ServerError(error) = event {
+                    listener(error.to_string());
+                }
+                std::future::ready(())
+            });
+        }
         let error = match options.connect(servers.clone()).await {
             Ok(client) => return Ok(client),
             Err(error) => error,
@@ -114,6 +140,13 @@ pub fn api_prefix(connection: &Connection) -> String {
         "" => "$JS.API".to_owned(),
         domain => format!("$JS.{domain}.API"),
     }
+}
+
+/// Headers of a message.
+pub fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    pairs.iter().for_each(|(name, value)| headers.insert(*name, *value));
+    headers
 }
 
 async fn options(settings: &Connection, login: Option<&Login>, name: &str) -> Result<ConnectOptions, NatsError> {

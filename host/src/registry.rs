@@ -3,8 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::config::Service;
 use crate::domain::Digest;
-use crate::plugin::{LoadError, Plugin, PluginEngine};
+use crate::plugin::{CodeCache, Limits, LoadError, Plugin, PluginEngine};
 use crate::signature::{SignatureError, TrustedKeys};
 
 /// Components that are kept, the newest first to stay: what is live and what was before, over
@@ -31,18 +32,52 @@ pub struct Loaded {
 }
 
 impl Registry {
+    /// With what the settings say.
+    ///
+    /// # Errors
+    /// [`LoadError::Engine`] where the component engine does not start.
+    pub fn of(service: &Service) -> Result<Self, LoadError> {
+        let engine = PluginEngine::start(Limits {
+            deadline: service.plugin_deadline,
+            memory_bytes_max: usize::try_from(service.plugin_memory_max).unwrap_or(usize::MAX),
+            compile_time_max: service.plugin_compile_time_max,
+            ..Limits::default()
+        })?;
+        let cache = service.plugin_cache_dir();
+        let engine = match &cache {
+            Some(directory) => engine.with_cache(CodeCache::new(directory)),
+            None => engine,
+        };
+        let kept_in = cache.map(|directory| directory.join("components"));
+        Ok(Self { engine, keys: service.plugin_trusted_keys.clone(), kept_in })
+    }
+
     /// Loads the plugin of a file, if it is signed as asked. Blocks.
     ///
     /// # Errors
     /// [`FileError`] says what is wrong with the file.
     pub fn load_file(&self, file: &Path) -> Result<Loaded, FileError> {
+        self.load(self.read(file)?)
+    }
+
+    /// Loads the plugin of a file without compiling anything: nothing where that would be needed. Blocks.
+    ///
+    /// # Errors
+    /// [`FileError`] says what is wrong with the file.
+    pub fn look_into(&self, file: &Path) -> Result<Option<Plugin>, FileError> {
+        let component = self.read(file)?;
+        self.keys.check(&component)?;
+        Ok(Plugin::load_compiled(&self.engine, &component)?)
+    }
+
+    fn read(&self, file: &Path) -> Result<Vec<u8>, FileError> {
         let size = std::fs::metadata(file)?.len();
         let max = self.engine.limits().file_bytes_max;
         if usize::try_from(size).map_or(true, |size| size > max) {
             // Refused before it is read into memory.
             return Err(LoadError::TooLarge { size: usize::try_from(size).unwrap_or(usize::MAX), max }.into());
         }
-        self.load(std::fs::read(file)?)
+        Ok(std::fs::read(file)?)
     }
 
     /// Loads a component, if it is signed as asked. Blocks.

@@ -5,6 +5,7 @@ mod background;
 mod desk;
 mod directory;
 mod domain;
+mod examined;
 mod fleet_source;
 mod ground;
 mod health;
@@ -45,7 +46,7 @@ use crate::logging::Logging;
 use crate::name::{Name, SERVICE};
 use crate::nats::{self, Client, JetStream, NatsError};
 use crate::otlp::{Otlp, OtlpError};
-use crate::plugin::{CodeCache, Limits, LoadError, PluginEngine};
+use crate::plugin::LoadError;
 use crate::registry::Registry;
 use crate::store::jetstream::{BucketError, OpenBatches, ServerError, ServerFacts, StreamError, check_server};
 use crate::trace::Tracer;
@@ -165,6 +166,7 @@ struct Host {
     stop: watch::Sender<bool>,
     loader: JoinHandle<()>,
     operated: JoinHandle<()>,
+    examined: JoinHandle<()>,
     /// Told when the connection ended for good.
     lost: Arc<Notify>,
 }
@@ -197,7 +199,7 @@ impl Host {
         health: &Arc<Health>,
         lasting: &Lasting,
     ) -> Result<Self, ServeError> {
-        let registry = registry(service)?;
+        let registry = Registry::of(service)?;
         let directory = match service.plugin_source {
             PluginSource::Dir => Some(
                 DirectoryWatch::start(&service.plugin_dir).map_err(|error| ServeError::Plugins(error.to_string()))?,
@@ -245,8 +247,9 @@ impl Host {
         let (asks, asked) = mpsc::channel(ASKS_MAX);
         let operated: Arc<dyn Operated> = Arc::new(Desk { status, asks, logging: lasting.logging.clone() });
         let operated = control::listen(client.clone(), operated, around.served.subscribe(), Arc::clone(&lost)).await?;
+        let examined = examined::begin(&around, stopping.clone());
         let loader = tokio::spawn(loader.run(source, asked, stopping));
-        Ok(Self { client, stop, loader, operated, lost })
+        Ok(Self { client, stop, loader, operated, examined, lost })
     }
 
     /// Takes no more requests, finishes those begun, leaves snapshots.
@@ -257,6 +260,9 @@ impl Host {
             if self.loader.await.is_err() {
                 tracing::error!("unloading ended in a panic");
             }
+            if self.examined.await.is_err() {
+                tracing::error!("looking at settings, streams and machine ended in a panic");
+            }
             if let Err(error) = self.client.flush().await {
                 tracing::warn!(%error, "the last replies may not have been sent");
             }
@@ -266,26 +272,6 @@ impl Host {
             Err(_) => tracing::warn!("stopped with requests unfinished: their clients will see a timeout"),
         }
     }
-}
-
-/// What plugins are loaded with.
-///
-/// # Errors
-/// [`ServeError::Engine`] where the component engine does not start.
-pub fn registry(service: &Service) -> Result<Registry, ServeError> {
-    let engine = PluginEngine::start(Limits {
-        deadline: service.plugin_deadline,
-        memory_bytes_max: usize::try_from(service.plugin_memory_max).unwrap_or(usize::MAX),
-        compile_time_max: service.plugin_compile_time_max,
-        ..Limits::default()
-    })?;
-    let cache = service.plugin_cache_dir();
-    let engine = match &cache {
-        Some(directory) => engine.with_cache(CodeCache::new(directory)),
-        None => engine,
-    };
-    let kept_in = cache.map(|directory| directory.join("components"));
-    Ok(Registry { engine, keys: service.plugin_trusted_keys.clone(), kept_in })
 }
 
 /// What the plugin directory holds. Blocks.

@@ -7,6 +7,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::backup::Backup;
 use super::completions::Completions;
+use super::doctor::Doctor;
 use super::events::Events;
 use super::health::Health;
 use super::inbox::InboxCommand;
@@ -71,6 +72,13 @@ pub enum Command {
     /// snapshots that are what their events give. Nothing is changed; hosts may go on serving. Exits
     /// with 0 where nothing is wrong, with 9 where something is, with 6 where it cannot be read.
     Verify(Verify),
+    /// Look at everything that keeps the service from working, and say what to do
+    ///
+    /// Settings, files, plugins, NATS, JetStream, streams, permissions, hosts: one line each, ok,
+    /// skipped, warning or failure. Nothing is changed, whether hosts run or not. Exits with 0 where all
+    /// is well, with 10 where there are warnings, with 9 where something fails, with 1 where the settings
+    /// cannot be read.
+    Doctor(Doctor),
     /// Ask a running host whether it is ready
     ///
     /// The health check of a container without curl. Exits with 0 where it is, else with 1, and says
@@ -91,7 +99,7 @@ pub enum Command {
 #[command(name = "agent-service", version, max_term_width = HELP_COLUMNS_MAX, subcommand_value_name = "COMMAND")]
 #[command(after_help = "Exit codes: 0 ok, 1 settings, usage and anything else, 2 invalid, 3 rejected, \
     4 not_found or expired, 5 conflict, 6 overloaded or unavailable, 7 timeout, 8 plugin_failed, \
-    9 verify found something")]
+    9 verify found something or doctor a failure, 10 doctor found warnings")]
 struct Arguments {
     #[command(flatten)]
     file: File,
@@ -164,7 +172,7 @@ mod tests {
 
     #[test]
     fn help_reads_well() {
-        let paths: [&[&str]; 28] = [
+        let paths: [&[&str]; 29] = [
             &[],
             &["send"],
             &["state"],
@@ -190,6 +198,7 @@ mod tests {
             &["backup"],
             &["restore"],
             &["verify"],
+            &["doctor"],
             &["health"],
             &["log-level"],
             &["completions"],

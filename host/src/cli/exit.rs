@@ -28,8 +28,10 @@ pub enum Exit {
     Timeout = 7,
     /// `plugin_failed`
     PluginFailed = 8,
-    /// `verify` found something
+    /// `verify` found something, `doctor` a failure
     Unsound = 9,
+    /// `doctor` found warnings, and no failure
+    Doubtful = 10,
 }
 
 impl From<Code> for Exit {

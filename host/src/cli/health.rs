@@ -29,7 +29,7 @@ pub(super) struct Health {
 pub(super) async fn run(health: Health, service: &Service) -> Result<Exit, CliError> {
     let url = match health.url {
         Some(url) => url,
-        None => own_url(&service.http_addr).ok_or_else(|| {
+        None => client::own_url(&service.http_addr, "/readyz").ok_or_else(|| {
             CliError::Failed("HTTP_ADDR is empty, so there is nothing to ask: set it, or --url".into())
         })?,
     };
@@ -41,17 +41,6 @@ pub(super) async fn run(health: Health, service: &Service) -> Result<Exit, CliEr
         }
         status => Err(CliError::Failed(format!("{url} answers {status}: {}", reasons(&answer.body)))),
     }
-}
-
-/// Where a host of these settings is to be asked from its own machine.
-fn own_url(address: &str) -> Option<String> {
-    let (host, port) = address.rsplit_once(':')?;
-    let host = match host {
-        "0.0.0.0" => "127.0.0.1",
-        "[::]" => "[::1]",
-        host => host,
-    };
-    Some(format!("http://{host}:{port}/readyz"))
 }
 
 /// The parts that are not well, or the answer's beginning where it tells of none.
@@ -76,15 +65,6 @@ fn reasons(body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_host_is_asked_where_its_own_machine_finds_it() {
-        let url = |address| own_url(address).expect("a URL");
-        assert_eq!(url("127.0.0.1:8080"), "http://127.0.0.1:8080/readyz");
-        assert_eq!(url("0.0.0.0:80"), "http://127.0.0.1:80/readyz");
-        assert_eq!(url("[::]:8080"), "http://[::1]:8080/readyz");
-        assert_eq!(own_url(""), None);
-    }
 
     #[test]
     fn the_reasons_are_the_failing_parts() {

@@ -19,7 +19,6 @@ use crate::config::{Connection, Service};
 use crate::domain::Generation;
 use crate::name::Name;
 use crate::registry::{Loaded, Registry};
-use crate::serve;
 use crate::store::jetstream::standing_streams;
 use crate::store::{EventStore, Page};
 use crate::verify::{Progress, Report, Verification};
@@ -59,7 +58,7 @@ struct Verified {
 pub(super) async fn run(asked: Verify, connection: &Connection, service: &Service) -> Result<Exit, CliError> {
     let domains: Result<Vec<Name>, _> = asked.domains.iter().map(|domain| Name::new(domain)).collect();
     let domains = domains.map_err(CliError::failed)?;
-    let registry = serve::registry(service).map_err(CliError::failed)?;
+    let registry = Registry::of(service).map_err(CliError::failed)?;
     let mut given = Vec::new();
     for path in &asked.plugins {
         given.push(load(&registry, path).await?);

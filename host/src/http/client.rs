@@ -56,6 +56,17 @@ pub async fn send(mut request: Request<Bytes>, patience: Duration) -> Result<Res
     }
 }
 
+/// The URL of a page of a host with this `HTTP_ADDR`, from its own machine; `None` where it has none.
+pub fn own_url(address: &str, page: &str) -> Option<String> {
+    let (host, port) = address.rsplit_once(':')?;
+    let host = match host {
+        "0.0.0.0" => "127.0.0.1",
+        "[::]" => "[::1]",
+        host => host,
+    };
+    Some(format!("http://{host}:{port}{page}"))
+}
+
 async fn exchange(host: &str, port: u16, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, String> {
     let stream = TcpStream::connect((host, port)).await.map_err(|error| error.to_string())?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
@@ -68,4 +79,18 @@ async fn exchange(host: &str, port: u16, request: Request<Full<Bytes>>) -> Resul
     // The connection is driven beside the request; whichever ends it, the request tells how.
     let (answer, _) = tokio::join!(asked, connection);
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_is_asked_where_its_own_machine_finds_it() {
+        let url = |address| own_url(address, "/readyz").expect("a URL");
+        assert_eq!(url("127.0.0.1:8080"), "http://127.0.0.1:8080/readyz");
+        assert_eq!(url("0.0.0.0:80"), "http://127.0.0.1:80/readyz");
+        assert_eq!(url("[::]:8080"), "http://[::1]:8080/readyz");
+        assert_eq!(own_url("", "/readyz"), None);
+    }
 }

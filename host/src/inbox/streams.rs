@@ -120,6 +120,17 @@ async fn stream(
     }
 }
 
+/// What in the settings of a domain's inbox breaks a promise, in words.
+pub fn audit_inbox(domain: &Name, config: &Value) -> Vec<String> {
+    broken_promises(config, &Subjects::new(domain).inbox(), "workqueue", 0)
+}
+
+/// The same of the stream of what is given up on, where commands may have so many bytes.
+pub fn audit_dead(domain: &Name, config: &Value, command_bytes_max: usize) -> Vec<String> {
+    let parked_bytes = command_bytes_max.saturating_add(PARKING_BYTES) as u64;
+    broken_promises(config, &Subjects::new(domain).dead(), "limits", parked_bytes)
+}
+
 /// What in a stream's settings breaks a promise, in words.
 fn broken_promises(config: &Value, subject: &str, retention: &str, message_bytes: u64) -> Vec<String> {
     let mut broken = Vec::new();

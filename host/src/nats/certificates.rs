@@ -14,21 +14,22 @@ use async_nats::rustls::{self, AlertDescription, CertificateError};
 use super::NatsError;
 use crate::config::Connection;
 
-const CA: &str = "NATS_TLS_CA";
-const CERT: &str = "NATS_TLS_CERT";
+pub(super) const CA: &str = "NATS_TLS_CA";
+pub(super) const CERT: &str = "NATS_TLS_CERT";
 const KEY: &str = "NATS_TLS_KEY";
 
-/// Sees that the files hold what they are named for, and that certificate and key belong together.
+/// Sees that the files hold what they are named for, and that certificate and key belong together. Blocks
+/// for as long as it takes to read three small files.
 ///
 /// # Errors
 /// [`NatsError::Setting`] names the setting, the file and the remedy.
-pub(super) async fn check(settings: &Connection) -> Result<(), NatsError> {
+pub(super) fn check(settings: &Connection) -> Result<(), NatsError> {
     if let Some(file) = &settings.nats_tls_ca {
-        certificates(CA, file).await?;
+        certificates(CA, file)?;
     }
     let (Some(certificate), Some(key)) = (&settings.nats_tls_cert, &settings.nats_tls_key) else { return Ok(()) };
-    let chain = certificates(CERT, certificate).await?;
-    let pem = read(KEY, key).await?;
+    let chain = certificates(CERT, certificate)?;
+    let pem = read(KEY, key)?;
     let none =
         || unusable(KEY, key, "it holds no private key in PEM form: it begins with `-----BEGIN PRIVATE KEY-----`");
     let secret = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| none())?;
@@ -125,8 +126,8 @@ fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     }
 }
 
-async fn certificates(setting: &'static str, file: &Path) -> Result<Vec<CertificateDer<'static>>, NatsError> {
-    let pem = read(setting, file).await?;
+pub(super) fn certificates(setting: &'static str, file: &Path) -> Result<Vec<CertificateDer<'static>>, NatsError> {
+    let pem = read(setting, file)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
@@ -138,11 +139,11 @@ async fn certificates(setting: &'static str, file: &Path) -> Result<Vec<Certific
     }
 }
 
-async fn read(setting: &'static str, file: &Path) -> Result<Vec<u8>, NatsError> {
-    let read = tokio::fs::read(file).await;
+fn read(setting: &'static str, file: &Path) -> Result<Vec<u8>, NatsError> {
+    let read = std::fs::read(file);
     read.map_err(|error| unusable(setting, file, &format!("{error}: name a file that this user may read")))
 }
 
-fn unusable(setting: &'static str, file: &Path, why: &str) -> NatsError {
+pub(super) fn unusable(setting: &'static str, file: &Path, why: &str) -> NatsError {
     NatsError::Setting { setting, why: format!("{}: {why}", file.display()) }
 }

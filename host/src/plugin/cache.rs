@@ -68,6 +68,17 @@ impl CodeCache {
         Self { directory: directory.components().collect(), bounds, told: AtomicBool::new(false) }
     }
 
+    /// Whether code can be kept in the directory: `false` where it is yet to be made.
+    ///
+    /// # Errors
+    /// In words why not.
+    pub fn check(&self) -> Result<bool, String> {
+        let Some(directory) = PrivateDirectory::open(&self.directory).map_err(|error| error.to_string())? else {
+            return Ok(false);
+        };
+        directory.check_writable().map(|()| true).map_err(|error| error.to_string())
+    }
+
     /// The code under this key, where there is some that can be trusted.
     pub(super) fn find(&self, key: &Key) -> Option<Cached> {
         let file = file_name(key);

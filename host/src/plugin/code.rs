@@ -12,18 +12,22 @@ use crate::domain::Digest;
 
 /// The component in the serving engine, and where its code came from.
 pub(super) fn component(engine: &PluginEngine, bytes: &[u8], digest: Digest) -> Result<(Component, Origin), LoadError> {
-    let key = Key::of(digest, &engine.engine);
-    let cache = engine.cache.as_deref();
-    if let Some(component) = cache.and_then(|cache| cached(engine, cache, &key)) {
+    if let Some(component) = self::compiled(engine, digest) {
         return Ok((component, Origin::Cached));
     }
     let compiled = compile(bytes, engine.limits.compile_time_max)?;
     let component = Precompiled::Compiled(&compiled).load(&engine.engine).map_err(LoadError::engine)?;
     // Only what the serving engine takes is worth keeping.
-    if let Some(cache) = cache {
-        cache.keep(&key, &compiled);
+    if let Some(cache) = &engine.cache {
+        cache.keep(&Key::of(digest, &engine.engine), &compiled);
     }
     Ok((component, Origin::Compiled))
+}
+
+/// The component in the serving engine, where the cache has its code.
+pub(super) fn compiled(engine: &PluginEngine, digest: Digest) -> Option<Component> {
+    let cache = engine.cache.as_deref()?;
+    cached(engine, cache, &Key::of(digest, &engine.engine))
 }
 
 fn cached(engine: &PluginEngine, cache: &CodeCache, key: &Key) -> Option<Component> {

@@ -7,7 +7,7 @@ use wasmtime::component::{Component, InstancePre};
 
 use super::bindings::{PluginPre, exports::agent_service::domain::aggregates as wit};
 use super::cache::Origin;
-use super::code::component;
+use super::code::{compiled, component};
 use super::compile::one_line;
 use super::engine::PluginEngine;
 use super::instance::WasmInstance;
@@ -46,13 +46,34 @@ impl Plugin {
         check_form(bytes, engine.limits.file_bytes_max)?;
         let digest = Digest::of(bytes);
         let (component, code_origin) = component(engine, bytes, digest)?;
-        let interface = served_interface(&component, engine)?;
-        let imports = imports(&component, &engine.engine);
+        Self::of(engine, bytes, digest, &component, code_origin)
+    }
+
+    /// The same without the compiler: nothing where the engine's cache does not have its code.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn load_compiled(engine: &PluginEngine, bytes: &[u8]) -> Result<Option<Self>, LoadError> {
+        check_form(bytes, engine.limits.file_bytes_max)?;
+        let digest = Digest::of(bytes);
+        let component = compiled(engine, digest);
+        component.map(|component| Self::of(engine, bytes, digest, &component, Origin::Cached)).transpose()
+    }
+
+    fn of(
+        engine: &PluginEngine,
+        bytes: &[u8],
+        digest: Digest,
+        component: &Component,
+        code_origin: Origin,
+    ) -> Result<Self, LoadError> {
+        let interface = served_interface(component, engine)?;
+        let imports = imports(component, &engine.engine);
         let foreign: Vec<String> = imports.iter().filter(|name| !is_allowed(name)).cloned().collect();
         if !foreign.is_empty() {
             return Err(LoadError::ForbiddenImports(foreign.join(", ")));
         }
-        let code = link(engine, &component)?;
+        let code = link(engine, component)?;
         let description = describe(engine, &code)?;
         Ok(Self {
             engine: engine.clone(),

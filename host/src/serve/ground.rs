@@ -8,14 +8,11 @@ use tokio::sync::{Notify, watch};
 use super::{ServeError, Surroundings};
 use crate::config::{Connection, Layout, Service, SettingsError, SnapshotKeeping};
 use crate::domain::Author;
-use crate::name::{Name, SERVICE, stream_of};
+use crate::name::{Name, SERVICE};
 use crate::nats::{self, Client, JetStream};
 use crate::store::jetstream::{EventStream, Home, JetStreamEvents, JetStreamSnapshots, StreamLayout, StreamSettings};
 use crate::store::memory::MemorySnapshots;
 use crate::store::{EventStore, SnapshotStore};
-
-/// The domain whose stream has a setting of its own.
-const AGENT: &str = "agent";
 
 /// The stores of one domain, over the host's own connection.
 pub(super) struct Ground {
@@ -132,7 +129,7 @@ fn check(domain: &Name, stream: &EventStream, settings: &Service) -> Result<(), 
 /// The stream a domain has, by the settings.
 pub fn stream_settings(domain: &Name, settings: &Service) -> StreamSettings {
     StreamSettings {
-        name: if domain.as_str() == AGENT { settings.stream_name.clone() } else { stream_of(domain) },
+        name: settings.stream_of(domain),
         layout: match settings.stream_layout {
             Layout::Split => StreamLayout::Split,
             Layout::Combined => StreamLayout::Combined,

@@ -9,6 +9,7 @@ mod batch;
 mod event_headers;
 mod events;
 mod group;
+pub mod look;
 mod on_runtime;
 mod oversize;
 mod read;
@@ -30,8 +31,9 @@ pub use self::event_headers::read as event_origin;
 pub use self::events::{Home, JetStreamEvents};
 pub use self::group::OpenBatches;
 pub use self::server::{ServerError, ServerFacts, check_server};
-pub use self::snapshots::{BucketError, JetStreamSnapshots};
+pub use self::snapshots::{BucketError, JetStreamSnapshots, audit_bucket};
 pub use self::stream::{EventStream, StreamError, StreamLayout, StreamSettings};
+pub use self::stream_audit::{Violation, audit};
 pub use self::transfer::{
     StandingStream, TransferError, delete_stream, fetch_stream, restore_stream, standing_streams,
 };

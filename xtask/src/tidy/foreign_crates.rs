@@ -30,11 +30,13 @@ const CONFINED: &[Confined] = &[
         crates: &["rustix"],
         allowed: &[
             "host/src/plugin/cache/",
+            "host/src/doctor/machine.rs",
             "host/src/serve.rs",
             "host/src/serve/background.rs",
             "host/src/serve/process.rs",
         ],
     },
+    Confined { crates: &["x509_parser"], allowed: &["host/src/nats/"] },
     Confined { crates: &["hyper", "hyper_util", "http_body_util"], allowed: &["host/src/http.rs", "host/src/http/"] },
     Confined {
         crates: &["opentelemetry", "opentelemetry_sdk", "opentelemetry_otlp", "opentelemetry_http"],

@@ -44,7 +44,9 @@ const LAYERS: &[Layer] = &[
         modules: &["plugin", "store::jetstream*", "bus", "fleet", "inbox", "watch", "backup", "http", "admin", "otlp"],
         siblings: Apart,
     },
-    Layer { name: "the running service", modules: &["registry", "serve"], siblings: Together },
+    Layer { name: "plugin files", modules: &["registry"], siblings: Together },
+    Layer { name: "examination", modules: &["doctor"], siblings: Together },
+    Layer { name: "the running service", modules: &["serve"], siblings: Together },
     Layer { name: "command line", modules: &["cli"], siblings: Together },
 ];
 

@@ -31,7 +31,6 @@ use crate::gate::{Budget, Gate, Progress, Report};
 use crate::name::{AggregateId, Name};
 use crate::plugin::LoadError;
 use crate::registry::{FileError, Loaded, Registry};
-use crate::serve;
 use crate::store::jetstream::{EventStream, Home, JetStreamEvents, JetStreamSnapshots, OpenBatches, StreamError};
 use crate::store::memory::MemorySnapshots;
 use crate::store::{EventStore, Page, SnapshotStore, Unavailable};
@@ -67,7 +66,7 @@ pub(in crate::cli) struct Check {
 }
 
 pub(super) async fn run(asked: Check, connection: &Connection, service: &Service) -> Result<Exit, CliError> {
-    let registry = serve::registry(service).map_err(CliError::failed)?;
+    let registry = Registry::of(service).map_err(CliError::failed)?;
     let candidate = load(&registry, &asked.file).await?;
     let given = match &asked.against {
         Some(path) => Some(Partner::given(&registry, path, &candidate).await?),

@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 use std::time::SystemTime;
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, open, openat, renameat, unlinkat};
+use rustix::fs::{Access, AtFlags, Dir, Mode, OFlags, accessat, open, openat, renameat, unlinkat};
 use rustix::io::Errno;
 
 /// The bits of a mode that let others write. An access list's largest right shows in them too.
@@ -50,6 +50,11 @@ impl PrivateDirectory {
         }
         DirBuilder::new().recursive(true).mode(OWNER_ONLY).create(path)?;
         Self::open(path)?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound).into())
+    }
+
+    /// Whether the process may put files into it, or why not.
+    pub(super) fn check_writable(&self) -> io::Result<()> {
+        Ok(accessat(&self.0, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?)
     }
 
     /// Opens a file for reading; `None` where there is none.

@@ -7,10 +7,11 @@ use std::time::Duration;
 use async_nats::Client;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::kv::{Config, Entry, Operation, Store, UpdateErrorKind};
-use async_nats::jetstream::stream::{DiscardPolicy, StorageType};
+use async_nats::jetstream::stream::StorageType;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
+use serde_json::Value;
 use tokio::runtime::Handle;
 
 use super::on_runtime::OnRuntime;
@@ -271,19 +272,27 @@ impl Inner {
 async fn audit(store: &Store) -> Result<(), BucketError> {
     let status =
         store.status().await.map_err(|error| BucketError::Silent(format!("bucket {}: {error}", store.name)))?;
-    let config = &status.info.config;
+    // Serialising it cannot fail: every map key is a string.
+    let config = serde_json::to_value(&status.info.config).unwrap_or_default();
+    match audit_bucket(&config) {
+        Some(why) => Err(BucketError::Unfit(format!("bucket {} cannot hold snapshots: {why}", store.name))),
+        None => Ok(()),
+    }
+}
+
+/// What in the settings of a bucket's stream loses what is put into it, in words.
+pub fn audit_bucket(config: &Value) -> Option<&'static str> {
+    let limited = |name: &str| config.get(name).and_then(Value::as_i64).is_some_and(|limit| limit > 0);
+    let is = |name: &str, value: &str| config.get(name).and_then(Value::as_str) == Some(value);
     let broken = [
-        (!config.max_age.is_zero(), "max_age is set: snapshots would expire"),
-        (config.storage == StorageType::Memory, "storage is memory: snapshots would not survive the server"),
+        (limited("max_age"), "max_age is set: snapshots would expire"),
+        (is("storage", "memory"), "storage is memory: snapshots would not survive the server"),
         (
-            config.max_bytes > 0 && config.discard == DiscardPolicy::Old,
+            limited("max_bytes") && is("discard", "old"),
             "max_bytes is set together with discard old: it would delete snapshots",
         ),
     ];
-    match broken.iter().find(|(is_broken, _)| *is_broken) {
-        Some((_, why)) => Err(BucketError::Unfit(format!("bucket {} cannot hold snapshots: {why}", store.name))),
-        None => Ok(()),
-    }
+    broken.iter().find(|(is_broken, _)| *is_broken).map(|(_, why)| *why)
 }
 
 /// Why there are no snapshots.

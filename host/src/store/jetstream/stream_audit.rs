@@ -22,7 +22,7 @@ impl fmt::Display for Violation {
 }
 
 /// Everything in a stream's configuration that breaks a promise.
-pub(super) fn audit(domain: &Name, config: &Value) -> Vec<Violation> {
+pub fn audit(domain: &Name, config: &Value) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut broken = |setting, why: &str| found.push(Violation { setting, why: why.to_owned() });
     let flag = |name: &str| config.get(name).and_then(Value::as_bool).unwrap_or(false);
