@@ -1,6 +1,6 @@
 //! The command line beside serving: sends commands, asks, lists events, looks into plugins and
-//! signs them, upgrades streams, tends what the durable lane has parked, backs up, restores and
-//! verifies. It is a client like any other and knows nothing of how a host works.
+//! signs them, upgrades streams, tends what the durable lane has parked, backs up, restores,
+//! verifies and lists its settings. It is a client like any other and knows nothing of how a host works.
 
 mod accepted;
 mod backup;
@@ -22,6 +22,7 @@ mod progress;
 mod reply;
 mod restore;
 mod send;
+mod settings;
 mod state;
 mod stream;
 mod verify;
@@ -49,6 +50,7 @@ pub async fn run(command: Command, connection: &Connection, service: &Service) -
         Command::Restore(restore) => restore::run(restore, connection).await,
         Command::Verify(verify) => verify::run(verify, connection, service).await,
         Command::Health(health) => health::run(health, service).await,
+        Command::Settings(settings) => settings::run(settings),
         Command::Completions(completions) => completions::run(completions),
     }
 }

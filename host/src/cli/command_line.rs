@@ -13,6 +13,7 @@ use super::inbox::InboxCommand;
 use super::plugin::PluginCommand;
 use super::restore::Restore;
 use super::send::Send;
+use super::settings::Settings;
 use super::state::State;
 use super::stream::StreamCommand;
 use super::verify::Verify;
@@ -75,6 +76,8 @@ pub enum Command {
     /// The health check of a container without curl. Exits with 0 where it is, else with 1, and says
     /// which part is not.
     Health(Health),
+    /// Print the table of all settings, in Markdown
+    Settings(Settings),
     /// Print a completion script for a shell
     Completions(Completions),
 }
@@ -158,7 +161,7 @@ mod tests {
 
     #[test]
     fn help_reads_well() {
-        let paths: [&[&str]; 27] = [
+        let paths: [&[&str]; 28] = [
             &[],
             &["send"],
             &["state"],
@@ -185,6 +188,7 @@ mod tests {
             &["restore"],
             &["verify"],
             &["health"],
+            &["settings"],
             &["completions"],
         ];
         for path in paths {
