@@ -1,6 +1,6 @@
 //! The command line beside serving: sends commands, asks, lists events, looks into plugins and
 //! signs them, upgrades streams, tends what the durable lane has parked, backs up, restores,
-//! verifies and examines. It is a client like any other and knows nothing of how a host works.
+//! verifies, examines and lists its settings. It is a client like any other and knows nothing of how a host works.
 
 mod accepted;
 mod backup;
@@ -24,6 +24,7 @@ mod progress;
 mod reply;
 mod restore;
 mod send;
+mod settings;
 mod state;
 mod stream;
 mod verify;
@@ -53,6 +54,7 @@ pub async fn run(command: Command, connection: &Connection, service: &Service) -
         Command::Doctor(doctor) => doctor::run(doctor, connection, service).await,
         Command::Health(health) => health::run(health, service).await,
         Command::LogLevel(asked) => log_level::run(asked, connection).await,
+        Command::Settings(settings) => settings::run(settings),
         Command::Completions(completions) => completions::run(completions),
     }
 }

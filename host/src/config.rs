@@ -35,7 +35,7 @@ pub struct Service {
     /// Subjects of a stream that the service makes
     #[arg(long, env, value_name = "LAYOUT", value_enum, default_value_t)]
     pub stream_layout: Layout,
-    /// Servers that keep a stream or bucket that the service makes
+    /// Servers that keep a stream or bucket that the service makes, 1 to 5
     #[arg(long, env, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
     pub stream_replicas: u8,
     /// After what time events leave a stream that the service makes; 0 for never
@@ -60,10 +60,10 @@ pub struct Service {
     /// Whether this host executes commands of the durable lane, <domain>.inbox.>
     #[arg(long, env, value_name = "SWITCH", value_enum, default_value_t)]
     pub inbox: Switch,
-    /// Tries of a command of the durable lane that its plugin fails, before it is parked
+    /// Tries of a command of the durable lane that its plugin fails, before it is parked; 1 to 100
     #[arg(long, env, value_name = "COUNT", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub inbox_tries: u32,
-    /// Directory with the plugins, *.wasm
+    /// Directory with the plugins, *.wasm; watched while the service runs
     #[arg(long, env, value_name = "DIR", default_value = "./plugins")]
     pub plugin_dir: PathBuf,
     /// Where plugins come from: a directory, or what the fleet keeps in NATS
@@ -76,7 +76,7 @@ pub struct Service {
     /// Longest time one call of a plugin may take
     #[arg(long, env, value_name = "TIME", default_value = "1s", value_parser = positive_duration)]
     pub plugin_deadline: Duration,
-    /// Memory of one plugin instance, in bytes
+    /// Memory of one plugin instance, in bytes; 1 MiB to 4 GiB
     #[arg(long, env, value_name = "BYTES", default_value_t = 64 << 20, value_parser = clap::value_parser!(u64).range((1 << 20)..=(4 << 30)))]
     pub plugin_memory_max: u64,
     /// Longest time to wait for a plugin to be compiled
@@ -85,7 +85,7 @@ pub struct Service {
     /// Longest time a plugin may be held against what is recorded before it goes live
     #[arg(long, env, value_name = "TIME", default_value = "30s", value_parser = positive_duration)]
     pub plugin_gate_time: Duration,
-    /// Most aggregates a plugin is held against before it goes live
+    /// Most aggregates a plugin is held against before it goes live; at most 100,000
     #[arg(long, env, value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub plugin_gate_aggregates: u32,
     /// How long after a swap failures put the plugin before back; 0 for never
@@ -101,7 +101,7 @@ pub struct Service {
     /// Directory for compiled plugins, by default agent-service in the user's cache directory; empty for none
     #[arg(long, env, value_name = "DIR", value_parser = any_path)]
     pub plugin_cache_dir: Option<PathBuf>,
-    /// Live aggregates that a host keeps, per domain
+    /// Live aggregates that a host keeps, per domain; at most 100,000
     #[arg(long, env, value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub cache_capacity: u32,
     /// Largest payload of a command or query, in bytes

@@ -4,6 +4,7 @@
 //! code cannot change the promise along with it.
 
 pub mod agent;
+pub mod book;
 pub mod certificates;
 pub mod cli;
 pub mod collector;
@@ -27,15 +28,19 @@ pub mod operator;
 pub mod plugin_dir;
 pub mod plugins;
 pub mod proxy;
+pub mod rehearsal;
 pub mod reply;
 pub mod roles;
 pub mod secured;
 pub mod servers;
+pub mod shell;
 pub mod signal;
 pub mod sites;
 pub mod stored;
 pub mod stream;
+pub mod test_names;
 pub mod traffic;
+pub mod transcript;
 pub mod user;
 
 pub use agent::Agent;

@@ -15,6 +15,7 @@ use super::log_level::LogLevel;
 use super::plugin::PluginCommand;
 use super::restore::Restore;
 use super::send::Send;
+use super::settings::Settings;
 use super::state::State;
 use super::stream::StreamCommand;
 use super::verify::Verify;
@@ -89,6 +90,8 @@ pub enum Command {
     /// Until it is changed again, reset, or the host ends. Without a filter it shows what is logged.
     /// Exits with 0 where every host has done it, with 2 where one refused.
     LogLevel(LogLevel),
+    /// Print the table of all settings, in Markdown
+    Settings(Settings),
     /// Print a completion script for a shell
     Completions(Completions),
 }
@@ -172,7 +175,7 @@ mod tests {
 
     #[test]
     fn help_reads_well() {
-        let paths: [&[&str]; 29] = [
+        let paths: [&[&str]; 30] = [
             &[],
             &["send"],
             &["state"],
@@ -201,6 +204,7 @@ mod tests {
             &["doctor"],
             &["health"],
             &["log-level"],
+            &["settings"],
             &["completions"],
         ];
         for path in paths {

@@ -216,6 +216,6 @@ fn in_words(verified: &[Verified]) -> String {
     if verified.iter().all(|verified| verified.report.is_clean()) {
         text + &format!("{GOOD}ok{GOOD:#}  nothing is wrong")
     } else {
-        text + &format!("{BAD}unsound{BAD:#}  what to do about each is in docs/operate.md")
+        text + &format!("{BAD}unsound{BAD:#}  what to do about each is in docs/verify.md")
     }
 }

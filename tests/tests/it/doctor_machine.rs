@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use nkeys::KeyPair;
-use tempfile::{NamedTempFile, TempDir};
+use tempfile::NamedTempFile;
 use tests::certificates::{Certificates, Flaw};
 use tests::plugins::plugin;
 use tests::{Cli, Doctor, Host, HostBuilder, Nats};
