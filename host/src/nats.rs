@@ -76,6 +76,9 @@ async fn connect_with(settings: &Connection, name: &str, listener: Option<Listen
         if let Some(listener) = listener.clone() {
             options = options.event_callback(move |event| {
                 if let Event::ServerError(error) = event {
+                    if let ServerError::Other(why) = &error {
+                        permissions::overheard(why);
+                    }
                     listener(error.to_string());
                 }
                 std::future::ready(())

@@ -15,6 +15,7 @@ use xtask::nats_server::NatsServer;
 use crate::cli::Cli;
 use crate::credentials::{self, limits, token};
 use crate::deployment::{shipped, shipped_path};
+use crate::doctor::Doctor;
 use crate::host::{Host, HostBuilder};
 use crate::nats::Nats;
 use crate::user::User;
@@ -124,6 +125,12 @@ impl Roles {
     pub fn host(&self, nats: &Nats) -> Result<HostBuilder> {
         let (setting, file) = self.file(HOST);
         Ok(Host::builder(nats)?.env(setting, file.display()).env("NATS_INBOX_PREFIX", HOST.inbox))
+    }
+
+    /// Who looks with a host's own settings.
+    pub fn doctor(&self, nats: &Nats) -> Result<Doctor> {
+        let (setting, file) = self.file(HOST);
+        Ok(Doctor::new(nats)?.env(setting, file.display()).env("NATS_INBOX_PREFIX", HOST.inbox))
     }
 
     /// The command line of somebody in this role.

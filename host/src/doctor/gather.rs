@@ -42,7 +42,12 @@ pub(super) async fn all(
     let hosts = answers(&client, control::LIST, "host").await;
     let stats = answers(&client, &format!("$SRV.STATS.{SERVICE}"), "id").await;
     let domains = domains(scope, of_plugins, &hosts);
-    let jetstream = jetstream(&context, service, domains).await;
+    let mut jetstream = jetstream(&context, service, domains).await;
+    if let Ok(kept) = &mut jetstream {
+        for stood in &mut kept.domains {
+            stood.captured = captured(&context, &stood.domain).await;
+        }
+    }
     Ok(Reached { client, context, heard: Some(heard), round_trip, jetstream, hosts, stats })
 }
 
@@ -108,20 +113,25 @@ async fn jetstream(context: &JetStream, service: &Service, domains: Vec<Name>) -
 }
 
 async fn of_domain(context: &JetStream, service: &Service, domain: Name) -> Stood {
-    let subjects = Subjects::new(&domain);
-    let mut captured = BTreeMap::new();
-    for subject in [subjects.events(), subjects.commands(), subjects.queries(), subjects.inbox(), subjects.dead()] {
-        let names = look::capturing(context, &subject).await.ok();
-        captured.insert(subject, names);
-    }
     Stood {
         events: standing(context, service.stream_of(&domain)).await,
         snapshots: standing(context, format!("KV_{}", snapshot_bucket_of(&domain))).await,
         inbox: standing(context, inbox_stream_of(&domain)).await,
         dead: standing(context, dead_stream_of(&domain)).await,
-        captured,
+        captured: BTreeMap::new(),
         domain,
     }
+}
+
+/// Which streams capture the domain's subjects. A host need not ask that, and may not be allowed to.
+async fn captured(context: &JetStream, domain: &Name) -> BTreeMap<String, Option<Vec<String>>> {
+    let subjects = Subjects::new(domain);
+    let mut captured = BTreeMap::new();
+    for subject in [subjects.events(), subjects.commands(), subjects.queries(), subjects.inbox(), subjects.dead()] {
+        let names = look::capturing(context, &subject).await.ok();
+        captured.insert(subject, names);
+    }
+    captured
 }
 
 async fn standing(context: &JetStream, name: String) -> Standing {

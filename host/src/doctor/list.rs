@@ -29,7 +29,7 @@ pub const CHECKS: &[Check] = &[
     Check { name: "permissions", at_start: false, how: Asking(permissions::permissions) },
     Check { name: "stream", at_start: false, how: Domain(streams::stream) },
     Check { name: "layout", at_start: false, how: Domain(streams::layout) },
-    Check { name: "subjects", at_start: true, how: Domain(streams::subjects) },
+    Check { name: "subjects", at_start: false, how: Domain(streams::subjects) },
     Check { name: "max_age", at_start: true, how: Domain(max_age::max_age) },
     Check { name: "stream_limits", at_start: true, how: Domain(limits::stream_limits) },
     Check { name: "replicas", at_start: true, how: JetStream(replicas::replicas) },

@@ -73,9 +73,20 @@ pub(super) fn heard(error: &str) -> bool {
     } else {
         tracing::debug!("{refusal}");
     }
+    pass_on(refusal);
+    true
+}
+
+/// Takes note of what the server says, where somebody else tells it.
+pub(super) fn overheard(error: &str) {
+    if let Some(refusal) = Refusal::read(error) {
+        pass_on(refusal);
+    }
+}
+
+fn pass_on(refusal: Refusal) {
     // Nobody may be waiting.
     let _ = REFUSALS.send(refusal);
-    true
 }
 
 /// What was refused is told anew from here on: another connection may have other rights.

@@ -41,14 +41,16 @@ pub(super) fn needs(site: &Site<'_>, kept: &Kept) -> Vec<Need> {
         all.hear(format!("$SRV.{verb}"), "to be found by `nats micro ls`");
     }
     all.hear(control::ALL.to_owned(), "to be asked by operators");
-    all.hear(format!("_INBOX.{NOBODY}.>"), "to be answered");
+    all.hear(format!("{}.{NOBODY}.>", site.connection.nats_inbox_prefix), "to be answered");
     for stood in &kept.domains {
         of_domain(&mut all, site, stood);
     }
     if site.service.plugin_source == PluginSource::Nats {
         for (name, stream) in &kept.fleet {
             all.stream(name, stream);
-            all.call(&format!("CONSUMER.CREATE.{name}.doctor.>"), "to follow what the fleet runs");
+            if name.starts_with("KV_") {
+                all.call(&format!("CONSUMER.CREATE.{name}.doctor.>"), "to follow what the fleet runs");
+            }
         }
     }
     all.needs
@@ -68,7 +70,7 @@ fn of_domain(all: &mut List, site: &Site<'_>, stood: &Stood) {
     all.standing(&stood.events);
     all.call(&format!("DIRECT.GET.{name}"), "to read events");
     all.call(&format!("STREAM.MSG.GET.{name}"), "to read from the stream's leader");
-    all.call(&format!("CONSUMER.CREATE.{name}.doctor.{domain}.events.>"), "to read the log");
+    all.call(&format!("CONSUMER.CREATE.{name}"), "to read the log");
     if service.snapshot_store == SnapshotKeeping::Jetstream {
         snapshots(all, site, &stood.snapshots);
     }

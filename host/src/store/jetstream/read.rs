@@ -296,10 +296,10 @@ async fn answer(answers: &mut Coming) -> Result<Option<Raw>, Unavailable> {
         None | Some(StatusCode::OK) => {}
         // The end mark is 204; 404 says that there is nothing from there on.
         Some(status) if matches!(status.as_u16(), 204 | 404) => return Ok(None),
-        Some(status) => {
-            let description = message.description.map_or_else(String::new, |d| d.to_string());
-            return Err(lost(&format!("{status} {description}")));
+        Some(StatusCode::NO_RESPONDERS) => {
+            return Err(lost(&"nobody who keeps it answers: was it deleted, or has it no leader?"));
         }
+        Some(status) => return Err(lost(&message.description.map_or(status.to_string(), |d| format!("{status} {d}")))),
     }
     let Some(headers) = message.headers else { return Ok(None) };
     // The server's own come after those that the message was stored with.

@@ -56,6 +56,24 @@ async fn a_host_does_all_of_its_work() -> Result<()> {
 }
 
 #[tokio::test]
+async fn the_doctor_finds_that_a_host_holds_every_right_it_needs() -> Result<()> {
+    for form in FORMS {
+        let (roles, nats) = Roles::start(form).await?;
+        let holds_all = async |source: &str| {
+            let report = roles.doctor(&nats)?.env("PLUGIN_SOURCE", source).looks(&[]).await?;
+            report.has("ok", "permissions", &[])?;
+            ensure!(!report.checks("failure").contains(&"permissions"), "{report:?}");
+            anyhow::Ok(())
+        };
+        holds_all("dir").await?;
+        let _host = roles.host(&nats)?.start(&nats).await?;
+        holds_all("dir").await?;
+        holds_all("nats").await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_host_keeps_snapshots_that_are_larger_than_a_message() -> Result<()> {
     let begin = "# Who may do what";
     let replaced = [(begin.to_owned(), format!("{SMALL_PAYLOAD}{begin}"))];
