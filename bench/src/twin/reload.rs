@@ -5,6 +5,7 @@ use agent_guest::live::Aggregate;
 use anyhow::{Context as _, Result, anyhow};
 use async_nats::Client;
 use async_nats::jetstream;
+use async_nats::jetstream::consumer::Consumer;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
 use futures::StreamExt as _;
 use plugin_agent::Agent;
@@ -27,6 +28,12 @@ struct Loaded {
     last_sequence: u64,
 }
 
+impl Loaded {
+    fn new(id: &str) -> Self {
+        Self { state: Aggregate::new(id), version: 0, last_sequence: 0 }
+    }
+}
+
 impl Reload {
     pub(super) fn new(client: &Client, contender: Contender) -> Self {
         let context = jetstream::new(client.clone());
@@ -37,11 +44,15 @@ impl Reload {
         let stream = self.context.get_stream_no_info(self.contender.stream()).await?;
         let filter_subject = format!("{}.events.{id}.*", self.contender.domain());
         let consumer = stream.create_consumer(OrderedConfig { filter_subject, ..OrderedConfig::default() }).await?;
-        let mut missing = consumer.cached_info().num_pending;
-        let mut loaded = Loaded { state: Aggregate::new(id), version: 0, last_sequence: 0 };
-        if missing == 0 {
-            return Ok(loaded);
-        }
+        let (name, missing) = (consumer.cached_info().name.clone(), consumer.cached_info().num_pending);
+        let loaded = if missing == 0 { Ok(Loaded::new(id)) } else { Self::read(id, consumer, missing).await };
+        // Left alone it would stand for minutes, and JetStream has room for so many.
+        stream.delete_consumer(&name).await?;
+        loaded
+    }
+
+    async fn read(id: &str, consumer: Consumer<OrderedConfig>, mut missing: u64) -> Result<Loaded> {
+        let mut loaded = Loaded::new(id);
         let mut messages = consumer.messages().await?;
         while missing > 0 {
             let message = messages.next().await.context("the consumer has ended")??;
