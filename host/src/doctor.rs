@@ -4,6 +4,7 @@
 //! of how findings are shown.
 
 mod account;
+mod bucket;
 mod cache_directory;
 mod certificates;
 mod clock;

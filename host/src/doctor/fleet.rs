@@ -1,8 +1,8 @@
 //! `fleet`: the buckets that say what a fleet of hosts runs.
 
-use super::facts::{Kept, Site, Stream, bytes, number};
+use super::bucket;
+use super::facts::{Kept, Site, Stream};
 use super::finding::Seen;
-use crate::store::jetstream::audit_bucket;
 
 pub(super) fn fleet(_: &Site<'_>, kept: &Kept) -> Vec<Seen> {
     if kept.fleet.is_empty() {
@@ -14,17 +14,7 @@ pub(super) fn fleet(_: &Site<'_>, kept: &Kept) -> Vec<Seen> {
                 "there is no such bucket yet, so that a host has nothing to run",
                 "`agent-service plugin push FILE --activate`",
             ),
-            Stream::Unknown(why) => {
-                Seen::failure(why, "see whether it has a leader, and whether this user may ask for it")
-            }
-            Stream::Stands(info) => match audit_bucket(&info["config"]) {
-                Some(broken) => Seen::failure(broken, "`nats stream edit` the stream beneath the bucket"),
-                None => Seen::ok(format!(
-                    "{} messages, {}",
-                    number(info, "/state/messages"),
-                    bytes(number(info, "/state/bytes"))
-                )),
-            },
+            other => bucket::seen(other),
         };
         seen.about(name)
     });
