@@ -42,14 +42,20 @@ pub fn describe<D: Domain>(version: &str) -> Description {
     let commands =
         SchemaSettings::draft2020_12().for_deserialize().into_generator().into_root_schema_for::<D::Command>();
     let events = SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<D::Event>();
+    let commands = message_types(commands, &|name, schema| add_envelope::<D>(name, schema));
+    named::<D>(version, commands, message_types(events, &|name, schema| add_type::<D>(name, schema)))
+}
+
+/// The description of domain `D` with these commands and events.
+pub(crate) fn named<D: Domain>(version: &str, commands: Vec<MessageType>, events: Vec<MessageType>) -> Description {
     Description {
         domain: D::NAME.to_owned(),
         version: version.to_owned(),
         state_schema: D::STATE_SCHEMA,
         id_field: D::ID_FIELD.to_owned(),
         id_format: D::ID_FORMAT,
-        commands: message_types(commands, &|name, schema| add_envelope::<D>(name, schema)),
-        events: message_types(events, &|name, schema| add_type::<D>(name, schema)),
+        commands,
+        events,
     }
 }
 
@@ -190,7 +196,7 @@ fn root_schema(
     schema
 }
 
-fn json_text(schema: &Map<String, Value>) -> String {
+pub(crate) fn json_text(schema: &Map<String, Value>) -> String {
     let bytes = encode::json(schema).expect("a map of JSON values has a JSON form");
     String::from_utf8_lossy(&bytes).into_owned()
 }

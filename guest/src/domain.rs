@@ -82,11 +82,14 @@ pub trait Domain: Default + Serialize + DeserializeOwned + 'static {
     }
 }
 
-/// The plugin's own version, a semantic version. Implemented by [`export!`](crate::export)
-/// from the version in the author's `Cargo.toml`, or from the one it is given.
+/// What a plugin is released as. Implemented by [`export!`](crate::export).
 pub trait Released {
-    /// The semantic version.
+    /// The plugin's own version, a semantic version: that of the author's `Cargo.toml`, or the one given.
     const VERSION: &'static str;
+
+    /// The schemas of its commands and events, as [`schemas::text`](crate::schemas::text) writes
+    /// them. Without, the component derives them from the types each time it is asked.
+    const SCHEMAS: Option<&'static str> = None;
 }
 
 /// What an aggregate's id must look like.

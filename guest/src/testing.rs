@@ -8,9 +8,11 @@ use crate::{
 };
 
 mod names;
+mod step;
 mod then;
 
 pub use names::names_conform;
+pub use step::schemas_in_step;
 pub use then::{Evolved, Then};
 
 /// The time of every command unless the test says another: 2026-01-01T00:00:00.000Z.

@@ -7,11 +7,7 @@
 
 use std::{cell::RefCell, marker::PhantomData};
 
-use crate::{
-    Domain, IdFormat, Refusal, Released, Timestamp,
-    describe::{self, MessageType},
-    live,
-};
+use crate::{Domain, IdFormat, Refusal, Released, Timestamp, describe::MessageType, live, schemas};
 
 wit_bindgen::generate!({
     path: "../wit",
@@ -34,7 +30,7 @@ impl<D: Domain + Released> wit::Guest for Plugin<D> {
     type Aggregate = LiveAggregate<D>;
 
     fn describe() -> wit::Description {
-        let described = describe::describe::<D>(D::VERSION);
+        let described = schemas::released::<D>();
         wit::Description {
             domain: described.domain,
             version: described.version,

@@ -6,7 +6,13 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use agent_guest::{prelude::*, testing::given};
+use agent_guest::{
+    Released,
+    describe::describe,
+    prelude::*,
+    schemas,
+    testing::{given, schemas_in_step},
+};
 
 /// What the panic of a failed expectation says.
 fn complaint<T>(test: impl FnOnce() -> T) -> String {
@@ -212,4 +218,29 @@ fn an_event_must_be_an_object_without_a_type_of_its_own() {
     assert!(text.contains("cannot have a field `type`"), "{text}");
     let text = complaint(|| given::<shapeless::State>("t1").no_events().when(shapeless::Command::Go));
     assert!(text.contains("an enum variant that holds an object or nothing"), "{text}");
+}
+
+/// Exported with the schemas of a time when it could only go.
+impl Released for sound::State {
+    const VERSION: &'static str = "1.0.0";
+    const SCHEMAS: Option<&'static str> = Some(include_str!("kit/behind.json"));
+}
+
+#[test]
+fn a_file_of_schemas_must_be_in_step() {
+    let text = complaint(|| schemas_in_step::<sound::State>("tests/kit/behind.json"));
+    assert!(text.starts_with("tests/kit/behind.json is behind the types of `odd` (has_gone): "), "{text}");
+}
+
+#[test]
+fn what_is_exported_with_schemas_is_described_by_them() {
+    let released = schemas::released::<sound::State>();
+    let derived = describe::<sound::State>("1.0.0");
+    assert_eq!((&released.domain, &released.version), (&derived.domain, &derived.version));
+    assert_eq!(released.commands, derived.commands);
+    let [gone] = &released.events[..] else { panic!("{:?}", released.events) };
+    assert_eq!((gone.name.as_str(), gone.description.as_str()), ("has_gone", "It went."));
+    let file = include_str!("kit/behind.json");
+    assert_eq!(schemas::text(&released), file);
+    assert_ne!(schemas::text(&derived), file);
 }

@@ -42,4 +42,4 @@ impl Domain for Agent {
     }
 }
 
-agent_guest::export!(Agent);
+agent_guest::export!(Agent, schemas = include_str!("../schemas.json"));

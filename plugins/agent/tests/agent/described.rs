@@ -3,6 +3,7 @@
 use agent_guest::{
     IdFormat,
     describe::{MessageType, describe},
+    testing::schemas_in_step,
 };
 use plugin_agent::Agent;
 use serde_json::{Value, json};
@@ -15,6 +16,11 @@ fn schema(types: &[MessageType], name: &str) -> Value {
     let found = types.iter().find(|of| of.name == name).expect(name);
     assert!(!found.description.is_empty(), "{name}");
     serde_json::from_str(&found.schema).expect("JSON")
+}
+
+#[test]
+fn the_file_of_schemas_says_what_the_types_say() {
+    schemas_in_step::<Agent>("schemas.json");
 }
 
 #[test]
