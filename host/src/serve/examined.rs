@@ -1,4 +1,4 @@
-//! What a host looks at once it serves: the checks of `doctor` that need nothing beyond what it has.
+//! What a host looks at soon after it serves: the checks of `doctor` that need nothing beyond what it has.
 //! Each that is not well is a line in the log. Beside serving, and on a thread of its own, since a
 //! disk may keep it waiting.
 
@@ -12,6 +12,8 @@ use tokio::task::JoinHandle;
 use super::Surroundings;
 use crate::doctor::{self, Grade};
 
+/// What waits for a host to start comes first.
+const AFTER: Duration = Duration::from_secs(1);
 /// How long all of it may take: some dozens of small questions to JetStream.
 const TIME_MAX: Duration = Duration::from_secs(60);
 
@@ -21,7 +23,7 @@ pub(super) fn begin(around: &Arc<Surroundings>, mut stop: watch::Receiver<bool>)
     tokio::task::spawn_blocking(move || {
         runtime.block_on(async {
             tokio::select! {
-                () = look(&around) => {}
+                () = async { tokio::time::sleep(AFTER).await; look(&around).await } => {}
                 _ = stop.wait_for(|stopped| *stopped) => {}
             }
         });

@@ -91,6 +91,7 @@ impl Passage {
             None => bucket(&client, &context, &self.home.domain, &self.service).await?,
         };
         let events = Arc::new(JetStreamEvents::new(client.clone(), context, self.home));
+        events.open_inboxes().await;
         Ok(Stores { client, events, snapshots })
     }
 }

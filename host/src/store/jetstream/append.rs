@@ -8,7 +8,7 @@ use async_nats::HeaderName;
 use async_nats::client::PublishErrorKind;
 
 use super::ack::{self, Ack, Answered, not_atomic};
-use super::acks::{Acks, Surplus};
+use super::acks::Surplus;
 use super::batch::{self, Part};
 use super::events::Inner;
 use super::sharing::Demand;
@@ -89,8 +89,7 @@ impl Inner {
 
     /// Sends a message that JetStream is to acknowledge, and waits for its answer.
     async fn answer_to_last(self: &Arc<Self>, part: Part) -> Result<Answered, AppendError> {
-        let acks = self.acks.get_or_try_init(|| Acks::open(&self.client, &self.runtime, self.noticing_surplus())).await;
-        let Ok(acks) = acks else { return Err(self.connection_lost()) };
+        let Ok(acks) = self.acks().await else { return Err(self.connection_lost()) };
         let mut pending = acks.expect();
         let sent =
             self.client.publish_with_reply_and_headers(part.subject, pending.reply.clone(), part.headers, part.payload);
@@ -120,7 +119,7 @@ impl Inner {
     }
 
     /// What is done about an acknowledgement that nobody waits for.
-    fn noticing_surplus(self: &Arc<Self>) -> impl Fn(Surplus) + Send + 'static {
+    pub(super) fn noticing_surplus(self: &Arc<Self>) -> impl Fn(Surplus) + Send + 'static {
         let inner = Arc::downgrade(self);
         move |surplus| {
             let Some(inner) = inner.upgrade() else { return };

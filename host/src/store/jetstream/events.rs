@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_nats::Client;
+use async_nats::{Client, SubscribeError};
 use async_nats::jetstream::Context;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -47,9 +47,9 @@ pub(super) struct Inner {
     pub(super) misplaced: watch::Sender<Option<String>>,
     pub(super) lost: Arc<Notify>,
     pub(super) runtime: Handle,
-    /// Made at the first append: who only reads needs none.
+    /// Made at the first append at the latest.
     pub(super) acks: OnceCell<Acks>,
-    /// Made at the first direct read.
+    /// Made at the first direct read at the latest.
     pub(super) answers: OnceCell<Answers>,
     /// Appends of several events, in the order in which they came.
     pub(super) line: Line,
@@ -102,6 +102,13 @@ impl JetStreamEvents {
         }))
     }
 
+    /// Subscribes to where answers will come, so that the first command need not. Where that fails, the
+    /// first command tries again and tells it.
+    pub async fn open_inboxes(&self) {
+        let _ = self.0.acks().await;
+        let _ = self.0.answers().await;
+    }
+
     /// The activation number and plugin text of the newest event of the whole domain.
     ///
     /// # Errors
@@ -121,6 +128,18 @@ impl JetStreamEvents {
             return std::future::ready(Err(Unavailable("NATS is not connected".into()))).boxed();
         }
         OnRuntime::new(self.0.runtime.clone(), work).boxed()
+    }
+}
+
+impl Inner {
+    /// Where acknowledgements arrive.
+    pub(super) async fn acks(self: &Arc<Self>) -> Result<&Acks, SubscribeError> {
+        self.acks.get_or_try_init(|| Acks::open(&self.client, &self.runtime, self.noticing_surplus())).await
+    }
+
+    /// Where answers to direct reads arrive.
+    pub(super) async fn answers(&self) -> Result<&Answers, SubscribeError> {
+        self.answers.get_or_try_init(|| Answers::open(&self.client, &self.runtime)).await
     }
 }
 

@@ -10,7 +10,7 @@ use async_nats::{HeaderMap, Request, StatusCode};
 use bytes::Bytes;
 use serde_json::json;
 
-use super::answers::{Answers, Coming};
+use super::answers::Coming;
 use super::event_headers;
 use super::events::Inner;
 use crate::clock::Timestamp;
@@ -280,8 +280,7 @@ async fn one(store: &Inner, asked: &serde_json::Value) -> Result<Option<Raw>, Un
 }
 
 async fn ask(store: &Inner, asked: &serde_json::Value, answers_max: usize) -> Result<Coming, Unavailable> {
-    let answers = store.answers.get_or_try_init(|| Answers::open(&store.client, &store.runtime)).await;
-    let coming = answers.map_err(|error| lost(&error))?.expect(answers_max);
+    let coming = store.answers().await.map_err(|error| lost(&error))?.expect(answers_max);
     let request = Request::new().inbox(coming.reply.clone()).payload(asked.to_string().into());
     let path = format!("DIRECT.GET.{}", store.stream.name);
     store.context.send_request(path, request).await.map_err(|error| lost(&error))?;
