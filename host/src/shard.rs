@@ -349,10 +349,10 @@ impl Shard {
         }
     }
 
-    /// Lets an aggregate leave memory, with a snapshot behind it where it has unsaved events: whether it has.
+    /// Lets an aggregate leave memory, with a snapshot behind it where that is worth it: whether it is.
     fn evict(&mut self, id: AggregateId, live: Option<Live>, running: &mut Running) -> bool {
         self.behind.forget(&id);
-        let Some(mut live) = live.filter(|live| live.is_sound() && live.is_unsaved()) else { return false };
+        let Some(mut live) = live.filter(|live| live.is_sound() && live.is_worth_saving()) else { return false };
         self.busy.insert(id.clone(), VecDeque::new());
         self.leaving += 1;
         let pipeline = Rc::clone(&self.pipeline);

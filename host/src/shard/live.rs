@@ -145,6 +145,11 @@ impl Live {
         self.version > self.snapshot_version
     }
 
+    /// Whether a snapshot would spare whoever loads it anew a read: its last event is read in any case.
+    pub(super) fn is_worth_saving(&self) -> bool {
+        self.events_behind() > 1
+    }
+
     /// By how many events its newest snapshot is behind.
     pub(super) fn events_behind(&self) -> u64 {
         self.version.saturating_sub(self.snapshot_version)

@@ -29,16 +29,30 @@ fn version_saved(world: &World, counter: &str) -> Option<u64> {
 fn an_aggregate_leaves_memory_with_a_snapshot() {
     let world = World::new();
     let host = world.host_with(Counter::new(), |service| service.cache_capacity = 1);
-    host.send("a", "add", 1).ok(1);
+    for version in 1..=2 {
+        host.send("a", "add", 1).ok(version);
+    }
     host.send("b", "add", 2).ok(1);
     // Waits until the eviction that made room is done.
-    assert_eq!(host.state("a").ok(1).count(), 1);
-    assert_eq!(version_saved(&world, "a"), Some(1));
-    assert_eq!(host.metrics.replays.get(), 0, "the snapshot spared the replay");
-    host.send("a", "add", 1).ok(2);
-    host.send("b", "add", 2).ok(2);
     assert_eq!(host.state("a").ok(2).count(), 2);
-    assert_eq!(host.metrics.replays.get(), 0);
+    assert_eq!(version_saved(&world, "a"), Some(2));
+    assert_eq!(host.metrics.replays.get(), 0, "the snapshot spared the replay");
+    assert_eq!(version_saved(&world, "b"), None, "its last event is read in any case");
+    assert_eq!(host.state("b").ok(1).count(), 2);
+}
+
+#[test]
+fn one_event_more_than_the_snapshot_has_leads_to_no_other() {
+    let world = world_with_snapshot();
+    let host = world.host_with(Counter::new(), |service| service.cache_capacity = 1);
+    host.send("c", "add", 4).ok(3);
+    host.send("b", "add", 1).ok(1);
+    assert_eq!(host.state("c").ok(3).count(), 7);
+    assert_eq!(version_saved(&world, "c"), Some(2));
+    host.send("c", "add", 4).ok(4);
+    host.send("b", "add", 1).ok(2);
+    assert_eq!(host.state("c").ok(4).count(), 11);
+    assert_eq!(version_saved(&world, "c"), Some(4));
 }
 
 #[test]

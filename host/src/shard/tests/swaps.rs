@@ -176,9 +176,10 @@ fn twenty_swaps_back_and_forth_keep_two_generations_and_every_state() {
     let codes = ["counter 1", "counter 2"];
     let both = codes.map(|code| Counter::of_code(code, 1).digest());
     let counters: Vec<String> = (0..COUNTERS).map(|n| format!("c{n}")).collect();
-    let mut versions = [1; COUNTERS];
+    let mut versions = [2; COUNTERS];
     for counter in &counters {
         host.send(counter, "add", 1).ok(1);
+        host.send(counter, "add", 1).ok(2);
     }
     let mut generations = vec![Arc::clone(&host.seen)];
     for swap in 1..=SWAPS {
