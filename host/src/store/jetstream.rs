@@ -9,6 +9,7 @@ mod batch;
 mod event_headers;
 mod events;
 mod group;
+mod inbox;
 pub mod look;
 mod on_runtime;
 mod oversize;

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use async_nats::{Client, SubscribeError};
-use futures::StreamExt;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::ack::{self, Answered};
+use super::inbox;
 
 /// Appends whose time was up, and whose acknowledgement may still come; the oldest are forgotten.
 const OVERDUE_MAX: usize = 4_096;
@@ -54,22 +54,15 @@ impl Acks {
         runtime: &Handle,
         surplus: impl Fn(Surplus) + Send + 'static,
     ) -> Result<Self, SubscribeError> {
-        let inbox = client.new_inbox();
-        let mut messages = client.subscribe(format!("{inbox}.*")).await?;
         let open = Arc::new(Mutex::new(Open::default()));
-        let arriving = Arc::clone(&open);
-        runtime.spawn(async move {
-            while let Some(message) = messages.next().await {
-                let number = message.subject.rsplit('.').next().and_then(|number| number.parse().ok());
-                let Some(number) = number else { continue };
-                let answer = ack::read(&message);
-                if let Some(answer) = lock(&arriving).arrived(number, answer) {
-                    surplus(answer);
-                }
-            }
-            // The connection has ended for good: whoever waits is told by that.
-            lock(&arriving).waiting.clear();
-        });
+        let (arriving, ended) = (Arc::clone(&open), Arc::clone(&open));
+        let arrived = move |number, message| {
+            let answer = ack::read(&message);
+            let unclaimed = lock(&arriving).arrived(number, answer);
+            unclaimed.into_iter().for_each(&surplus);
+        };
+        // Whoever waits when the connection has ended for good is told by that.
+        let inbox = inbox::subscribe(client, runtime, arrived, move || lock(&ended).waiting.clear()).await?;
         Ok(Self { inbox, open })
     }
 
@@ -80,7 +73,7 @@ impl Acks {
         let number = open.next;
         open.next += 1;
         open.waiting.insert(number, Some(sender));
-        Pending { reply: format!("{}.{number}", self.inbox), answer, number, open: Arc::downgrade(&self.open) }
+        Pending { reply: inbox::reply_subject(&self.inbox, number), answer, number, open: Arc::downgrade(&self.open) }
     }
 }
 

@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use async_nats::{Client, Message, SubscribeError};
-use futures::StreamExt;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+
+use super::inbox;
 
 /// The inbox of one connection.
 pub(super) struct Answers {
@@ -34,21 +35,16 @@ pub(super) struct Coming {
 impl Answers {
     /// Subscribes to an inbox.
     pub(super) async fn open(client: &Client, runtime: &Handle) -> Result<Self, SubscribeError> {
-        let inbox = client.new_inbox();
-        let mut messages = client.subscribe(format!("{inbox}.*")).await?;
         let open = Arc::new(Mutex::new(Open::default()));
-        let arriving = Arc::clone(&open);
-        runtime.spawn(async move {
-            while let Some(message) = messages.next().await {
-                let number = message.subject.rsplit('.').next().and_then(|number| number.parse().ok());
-                if let Some(read) = number.and_then(|number: u64| lock(&arriving).reads.get(&number).cloned()) {
-                    // More than was asked for is not waited for.
-                    let _ = read.try_send(message);
-                }
+        let (arriving, ended) = (Arc::clone(&open), Arc::clone(&open));
+        let arrived = move |number, message| {
+            if let Some(read) = lock(&arriving).reads.get(&number).cloned() {
+                // More than was asked for is not waited for.
+                let _ = read.try_send(message);
             }
-            // The connection has ended for good: whoever waits is told by that.
-            lock(&arriving).reads.clear();
-        });
+        };
+        // Whoever waits when the connection has ended for good is told by that.
+        let inbox = inbox::subscribe(client, runtime, arrived, move || lock(&ended).reads.clear()).await?;
         Ok(Self { inbox, open })
     }
 
@@ -59,7 +55,7 @@ impl Answers {
         let number = open.next;
         open.next += 1;
         open.reads.insert(number, sender);
-        Coming { reply: format!("{}.{number}", self.inbox), messages, number, open: Arc::downgrade(&self.open) }
+        Coming { reply: inbox::reply_subject(&self.inbox, number), messages, number, open: Arc::downgrade(&self.open) }
     }
 }
 
