@@ -24,6 +24,7 @@ pub mod metric_names;
 pub mod metrics;
 pub mod misbehave;
 pub mod nats;
+pub mod open_link;
 pub mod operator;
 pub mod plugin_dir;
 pub mod plugins;
