@@ -21,6 +21,7 @@ mod deploy_nats;
 mod deploy_nix;
 mod deploy_systemd;
 mod doctor_machine;
+mod doctor_resources;
 mod doctor_site;
 mod doctor_streams;
 mod doubtful_log;
