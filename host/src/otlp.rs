@@ -4,6 +4,7 @@
 mod export;
 mod setting;
 mod spans;
+mod tls;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
