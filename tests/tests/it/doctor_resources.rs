@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 use tempfile::{NamedTempFile, TempDir};
-use tests::{Doctor, Host, Nats, PluginDir, eventually};
+use tests::{Doctor, Host, Nats, PluginDir, eventually, skipped};
 
 /// Where nobody listens: what is looked at here needs no NATS.
 const NOWHERE: &str = "nats://127.0.0.1:1";
@@ -32,10 +32,10 @@ fn mounted(mount: &str) -> Option<Vec<String>> {
     if tried.is_ok_and(|status| status.success()) {
         return Some(line);
     }
-    eprintln!(
-        "SKIPPED: `{} mount {mount}` is refused here: what the doctor says of it is not looked at",
+    skipped(&format!(
+        "`{} mount {mount}` is refused here: what the doctor says of it is not looked at",
         APART.join(" ")
-    );
+    ));
     None
 }
 

@@ -20,6 +20,7 @@ mod deploy_monitoring;
 mod deploy_nats;
 mod deploy_nix;
 mod deploy_systemd;
+mod deploy_systemd_machine;
 mod doctor_machine;
 mod doctor_resources;
 mod doctor_site;
