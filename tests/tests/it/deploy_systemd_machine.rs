@@ -20,7 +20,7 @@ async fn systemd_starts_the_unit_and_has_it_confined_watched_and_restarted() -> 
     machine.shows("ActiveState", "active").await?;
     machine.shows("StatusText", "ready, serving agent").await?;
     let agent = Agent::new();
-    nats.ask(agent.deploy()).await?.ok()?;
+    nats.ask(agent.deploy_configured()).await?.ok()?;
 
     for (word, value) in [("NoNewPrivs", "1"), ("CapEff", "0000000000000000"), ("Seccomp", FILTERED)] {
         ensure!(machine.status(word)? == value, "{word}: {}", machine.status(word)?);
@@ -46,7 +46,7 @@ async fn systemd_starts_the_unit_and_has_it_confined_watched_and_restarted() -> 
 
 async fn served_again(nats: &Nats, agent: &Agent) -> Result<()> {
     eventually("the agent is there again", async || {
-        ensure!(nats.ask(agent.state()).await?.ok()?.version()? == 1);
+        ensure!(nats.ask(agent.state()).await?.ok()?.version()? == 2);
         Ok(())
     })
     .await
