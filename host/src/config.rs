@@ -119,7 +119,7 @@ pub struct Service {
     /// Form of log lines
     #[arg(long, env, value_name = "FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
-    /// Collector that traces are exported to over OTLP, http://HOST:PORT; empty for none
+    /// Base URL of a collector that traces are exported to over OTLP (HTTP, protobuf); empty for none
     #[arg(long, env, value_name = "URL", default_value = "", hide_default_value = true, value_parser = endpoint::otlp_endpoint)]
     pub otel_exporter_otlp_endpoint: String,
 }

@@ -4,6 +4,7 @@
 mod export;
 mod setting;
 mod spans;
+mod tls;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -147,7 +148,6 @@ mod tests {
     use opentelemetry_sdk::trace::Sampler;
 
     use super::*;
-    use crate::name::Name;
     use crate::trace::Subject;
 
     fn sampling(sampler: Sampler) -> (Sampling, mpsc::Receiver<Trace>) {
@@ -164,15 +164,8 @@ mod tests {
     #[test]
     fn traces_that_find_no_room_are_dropped_and_counted() {
         let (sampling, mut traces) = sampling(by_parent());
-        let subject = Subject {
-            domain: Name::new("counter").expect("a name"),
-            verb: "add".into(),
-            verb_known: true,
-            aggregate: None,
-            command_id: None,
-        };
         let context = sampling.sample(None).expect("sampled");
-        let trace = Trace::new(context, None, subject, Instant::now());
+        let trace = Trace::new(context, None, Subject::of_a_counter(), Instant::now());
         for _ in 0..3 {
             sampling.finish(trace.clone());
         }

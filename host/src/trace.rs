@@ -109,18 +109,10 @@ mod tests {
     use futures::executor::block_on;
 
     use super::*;
-    use crate::name::Name;
 
     fn begun(last: u8) -> Trace {
         let context = TraceContext { trace_id: [1; 16], span_id: [last; 8], flags: 1 };
-        let subject = Subject {
-            domain: Name::new("counter").expect("a name"),
-            verb: "add".into(),
-            verb_known: true,
-            aggregate: None,
-            command_id: None,
-        };
-        Trace::new(context, None, subject, Instant::now())
+        Trace::new(context, None, Subject::of_a_counter(), Instant::now())
     }
 
     async fn yielded() {

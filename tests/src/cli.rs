@@ -1,6 +1,7 @@
 //! The service's own command line, run as a person or a script runs it. It must not know more of
 //! it than arguments, standard streams and exit codes.
 
+use std::ffi::OsString;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
@@ -15,6 +16,7 @@ use crate::plugins::service_binary;
 /// A command line for one server.
 pub struct Cli {
     url: String,
+    through: Vec<String>,
     envs: Vec<(String, String)>,
 }
 
@@ -56,13 +58,20 @@ impl Cli {
 
     /// A command line for any address.
     pub fn for_url(url: &str) -> Self {
-        Self { url: url.to_owned(), envs: Vec::new() }
+        Self { url: url.to_owned(), through: Vec::new(), envs: Vec::new() }
     }
 
     /// With one more setting by its environment name.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl ToString) -> Self {
         self.envs.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Started by a program that becomes it: this one with these arguments, and then its own.
+    #[must_use]
+    pub fn through(mut self, program: &[&str]) -> Self {
+        self.through = program.iter().map(|&part| part.to_owned()).collect();
         self
     }
 
@@ -96,8 +105,10 @@ impl Cli {
     }
 
     fn command(&self, args: &[&str]) -> Result<Command> {
-        let mut command = Command::new(service_binary()?);
+        let line: Vec<OsString> = self.through.iter().map(OsString::from).chain([service_binary()?.into()]).collect();
+        let mut command = Command::new(&line[0]);
         command
+            .args(&line[1..])
             .args(args)
             .env_clear()
             .env("NATS_URL", &self.url)

@@ -10,10 +10,16 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::Span as Sent;
 use prost::Message as _;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring::default_provider;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::certificates::Certificates;
 use crate::eventually::eventually;
 
 /// Status of a span that failed, by the protocol.
@@ -22,6 +28,7 @@ const ERROR: i32 = 2;
 /// A collector that listens; ends with it.
 pub struct Collector {
     port: u16,
+    scheme: &'static str,
     kept: Arc<Mutex<Kept>>,
     accepting: JoinHandle<()>,
 }
@@ -73,21 +80,44 @@ impl Collector {
 
     /// One at this port.
     pub async fn at(port: u16) -> Result<Self> {
+        Self::listen(port, None).await
+    }
+
+    /// One that speaks TLS, with one of these certificates.
+    pub async fn with_tls(certificates: &Certificates, name: &str) -> Result<Self> {
+        let chain = CertificateDer::pem_file_iter(certificates.file(&format!("{name}.pem")))?;
+        let key = PrivateKeyDer::from_pem_file(certificates.file(&format!("{name}-key.pem")))?;
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()));
+        let config = config.with_safe_default_protocol_versions()?.with_no_client_auth();
+        let config = config.with_single_cert(chain.collect::<Result<_, _>>()?, key)?;
+        Self::listen(0, Some(TlsAcceptor::from(Arc::new(config)))).await
+    }
+
+    async fn listen(port: u16, tls: Option<TlsAcceptor>) -> Result<Self> {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.context("the collector gets no port")?;
         let port = listener.local_addr()?.port();
         let kept = Arc::<Mutex<Kept>>::default();
         let keeping = Arc::clone(&kept);
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let keeping = Arc::clone(&keeping);
+                let (keeping, tls) = (Arc::clone(&keeping), tls.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = request(stream, &keeping).await {
+                    let taken = match tls {
+                        None => request(stream, &keeping).await,
+                        Some(tls) => match tls.accept(stream).await {
+                            Ok(stream) => request(stream, &keeping).await,
+                            // Whoever does not trust it goes away, and has sent nothing.
+                            Err(_) => return,
+                        },
+                    };
+                    if let Err(error) = taken {
                         lock(&keeping).faults.push(format!("{error:#}"));
                     }
                 });
             }
         });
-        Ok(Self { port, kept, accepting })
+        Ok(Self { port, scheme, kept, accepting })
     }
 
     /// Where it listens.
@@ -97,7 +127,7 @@ impl Collector {
 
     /// What `OTEL_EXPORTER_OTLP_ENDPOINT` is to be.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("{}://127.0.0.1:{}", self.scheme, self.port)
     }
 
     /// All spans that came so far; an error where something came that is none.
@@ -138,7 +168,7 @@ impl Drop for Collector {
     }
 }
 
-async fn request(mut stream: TcpStream, kept: &Mutex<Kept>) -> Result<()> {
+async fn request(mut stream: impl AsyncRead + AsyncWrite + Unpin, kept: &Mutex<Kept>) -> Result<()> {
     let mut read = Vec::new();
     let (head, mut body) = loop {
         if let Some(end) = read.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -162,7 +192,7 @@ async fn request(mut stream: TcpStream, kept: &Mutex<Kept>) -> Result<()> {
         kept.spans.extend(read_spans(sent));
     }
     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n").await?;
-    Ok(())
+    Ok(stream.shutdown().await?)
 }
 
 fn read_spans(sent: ExportTraceServiceRequest) -> Vec<Span> {

@@ -51,6 +51,12 @@ impl Doctor {
         Self { cli: self.cli.env(name, value), ..self }
     }
 
+    /// Started by a program that becomes it.
+    #[must_use]
+    pub fn through(self, program: &[&str]) -> Self {
+        Self { cli: self.cli.through(program), ..self }
+    }
+
     /// Where compiled plugins are kept.
     pub fn cache(&self) -> &Path {
         self.cache.path()

@@ -1,10 +1,11 @@
 //! The programs that judge files of `deploy/`: those that pip fetches, and those that are used where
 //! they are installed. It must not know which files they are given.
 
-use std::env;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, fs};
 
 use anyhow::{Context, Result};
 
@@ -21,6 +22,9 @@ const OPTIONAL: [(&str, &str); 3] = [
     ("kubectl", "the overlays for Kubernetes are checked file by file only, not as kustomize joins them"),
     ("promtool", "the alerts are parsed only, not tried out on figures"),
 ];
+
+/// What runs the unit, in namespaces of its own.
+pub const SYSTEMD: &str = "/lib/systemd/systemd";
 
 /// hadolint, which lints Dockerfiles.
 pub fn hadolint() -> Result<Command> {
@@ -50,6 +54,9 @@ pub(crate) fn note_what_is_missing(terminal: Terminal) -> Result<()> {
         if on_path(program).is_none() {
             terminal.note(&format!("{consequence}: {program} is not installed"))?;
         }
+    }
+    if !Path::new(SYSTEMD).is_file() || fs::metadata("/proc/self").is_ok_and(|own| own.uid() != 0) {
+        terminal.note(&format!("no systemd runs the unit: it takes root, namespaces, and {SYSTEMD}"))?;
     }
     Ok(())
 }

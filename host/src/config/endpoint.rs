@@ -3,10 +3,8 @@
 /// A base URL, or an empty text, which stands for none.
 pub(super) fn otlp_endpoint(text: &str) -> Result<String, String> {
     let base = text.trim_end_matches('/');
-    if base.starts_with("https://") {
-        return Err("https is not spoken here: run a collector beside the host, and let that one speak it".into());
-    }
-    let Some(authority) = base.strip_prefix("http://").and_then(|rest| rest.split('/').next()) else {
+    let rest = base.strip_prefix("http://").or_else(|| base.strip_prefix("https://"));
+    let Some(authority) = rest.and_then(|rest| rest.split('/').next()) else {
         return if text.is_empty() { Ok(String::new()) } else { Err(TAKES.into()) };
     };
     let (host, port) = match authority.rsplit_once(':') {
@@ -36,7 +34,7 @@ mod tests {
             "http://collector:port",
             "http://collector:4318/?key=value",
             "http://name:password@collector",
-            "https://collector:4318",
+            "https://",
             "grpc://collector:4317",
         ] {
             assert!(otlp_endpoint(wrong).is_err(), "{wrong}");
@@ -47,6 +45,7 @@ mod tests {
             ("http://[::1]:4318/", "http://[::1]:4318"),
             ("http://[::1]", "http://[::1]"),
             ("http://gateway/otlp/", "http://gateway/otlp"),
+            ("https://collector.example:4318", "https://collector.example:4318"),
         ] {
             assert_eq!(otlp_endpoint(given).as_deref(), Ok(base));
         }

@@ -9,12 +9,15 @@ use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue};
 pub use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+pub use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 /// Most of an answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 256 << 10;
-/// The port of a URL that names none.
-const PORT: u16 = 80;
+/// The ports of URLs that name none, without and with TLS.
+const PORTS: [u16; 2] = [80, 443];
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,26 +34,34 @@ pub struct Answer {
 /// In words what went wrong: no such URL, nobody there, no answer within `patience`.
 pub async fn get(url: &str, patience: Duration) -> Result<Answer, String> {
     let request = Request::get(url).body(Bytes::new()).map_err(|error| format!("`{url}` is no URL: {error}"))?;
-    let response = send(request, patience).await?;
+    let response = send(request, None, patience).await?;
     Ok(Answer { status: response.status().as_u16(), body: response.into_body() })
 }
 
-/// Sends a request to the absolute URL in it, by a connection of its own, and reads the answer.
+/// Sends a request to the absolute URL in it, by a connection of its own, and reads the answer. `https` takes
+/// a word on whom to trust.
 ///
 /// # Errors
-/// As [`get`] has them.
-pub async fn send(mut request: Request<Bytes>, patience: Duration) -> Result<Response<Bytes>, String> {
+/// As [`get`] has them, and what is wrong with TLS.
+pub async fn send(
+    mut request: Request<Bytes>,
+    trust: Option<&TlsConnector>,
+    patience: Duration,
+) -> Result<Response<Bytes>, String> {
     let uri = request.uri().clone();
-    let Some(authority) = uri.authority().filter(|_| uri.scheme_str() == Some("http")) else {
-        return Err(format!("`{uri}` is no URL of the form http://HOST:PORT/PATH"));
+    let (tls, port) = match (uri.scheme_str(), trust) {
+        (Some("http"), _) => (None, PORTS[0]),
+        (Some("https"), Some(trust)) => (Some(trust), PORTS[1]),
+        _ => return Err(format!("`{uri}` is no URL of the form http://HOST:PORT/PATH")),
     };
-    let (host, port) = (authority.host().trim_matches(['[', ']']).to_owned(), authority.port_u16().unwrap_or(PORT));
+    let Some(authority) = uri.authority() else { return Err(format!("`{uri}` names no host")) };
+    let (host, port) = (authority.host().trim_matches(['[', ']']).to_owned(), authority.port_u16().unwrap_or(port));
     let named = HeaderValue::from_str(authority.as_str());
     request.headers_mut().insert(HOST, named.map_err(|error| format!("`{uri}` cannot be asked for: {error}"))?);
     // A server, unlike a proxy, is asked by path.
     let path = uri.path_and_query().cloned().map_or(Uri::from_static("/"), Uri::from);
     *request.uri_mut() = path;
-    match tokio::time::timeout(patience, exchange(&host, port, request.map(Full::new))).await {
+    match tokio::time::timeout(patience, exchange(&host, port, tls, request.map(Full::new))).await {
         Ok(answer) => answer.map_err(|why| format!("{uri} does not answer: {why}")),
         Err(_) => Err(format!("{uri} does not answer within {patience:?}")),
     }
@@ -67,8 +78,23 @@ pub fn own_url(address: &str, page: &str) -> Option<String> {
     Some(format!("http://{host}:{port}{page}"))
 }
 
-async fn exchange(host: &str, port: u16, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, String> {
+async fn exchange(
+    host: &str,
+    port: u16,
+    tls: Option<&TlsConnector>,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Bytes>, String> {
     let stream = TcpStream::connect((host, port)).await.map_err(|error| error.to_string())?;
+    let Some(tls) = tls else { return exchange_over(stream, request).await };
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
+    let stream = tls.connect(name, stream).await.map_err(|error| format!("TLS fails: {error}"))?;
+    exchange_over(stream, request).await
+}
+
+async fn exchange_over(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Bytes>, String> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
     let asked = async move {
         let response = sender.send_request(request).await.map_err(|error| error.to_string())?;

@@ -13,9 +13,10 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use tokio::sync::{mpsc, oneshot};
 
-use super::setting::{OtlpError, Settled};
+use super::setting::{CERTIFICATE, OtlpError, Settled};
 use super::spans::Spans;
-use crate::http::client;
+use super::tls;
+use crate::http::client::{self, TlsConnector};
 use crate::metrics::TraceCounts;
 use crate::trace::Trace;
 
@@ -55,9 +56,10 @@ enum Said {
 impl Exporter {
     pub(super) fn new(settled: &Settled, resource: &Resource, counts: Arc<TraceCounts>) -> Result<Self, OtlpError> {
         let last = Arc::default();
+        let trust = if settled.is_secure() { Some(tls::trusting(settled.authority.as_deref())?) } else { None };
         let exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(Post { last: Arc::clone(&last) })
+            .with_http_client(Post { last: Arc::clone(&last), trust })
             .with_endpoint(settled.url.clone())
             .with_timeout(REQUEST_MAX)
             // It would wait on the thread; trying again is done here.
@@ -167,9 +169,14 @@ async fn gather(traces: &mut mpsc::Receiver<Trace>, batch: &mut Vec<Trace>) {
     let _ = tokio::time::timeout(GATHER_MAX, others).await;
 }
 
+fn with_remedy(why: String) -> String {
+    if why.contains("invalid peer certificate") { format!("{why}; {CERTIFICATE} names whom to trust") } else { why }
+}
+
 /// The way by which requests are sent.
 struct Post {
     last: Arc<Mutex<Said>>,
+    trust: Option<TlsConnector>,
 }
 
 impl fmt::Debug for Post {
@@ -185,7 +192,7 @@ impl HttpClient for Post {
         Self: 'f,
     {
         async move {
-            let answer = client::send(request, REQUEST_MAX).await;
+            let answer = client::send(request, self.trust.as_ref(), REQUEST_MAX).await.map_err(with_remedy);
             *self.last.lock().unwrap_or_else(PoisonError::into_inner) = match &answer {
                 Ok(response) => Said::Status(response.status().as_u16()),
                 Err(why) => Said::Silence(why.clone()),

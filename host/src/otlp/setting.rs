@@ -1,6 +1,8 @@
 //! Where traces go, and what the environment adds by the names that all of
 //! OpenTelemetry has. What cannot be done is an error that names it.
 
+use std::path::PathBuf;
+
 /// Where traces are posted, below the base URL.
 const PATH: &str = "v1/traces";
 /// What the SDK knows as samplers.
@@ -13,10 +15,32 @@ const SAMPLERS: [&str; 6] = [
     "parentbased_traceidratio",
 ];
 
+/// The file of the authority that an endpoint's certificate is of.
+pub(super) const CERTIFICATE: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
+/// The same for traces alone.
+const TRACES_CERTIFICATE: &str = "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE";
+/// What would be shown to an endpoint that asks who comes.
+const OWN: [&str; 4] = [
+    "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY",
+    "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+];
+
 /// Where traces go.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Settled {
     /// The whole URL.
     pub(super) url: String,
+    /// Whose certificate is trusted there; the system's authorities where none is named.
+    pub(super) authority: Option<PathBuf>,
+}
+
+impl Settled {
+    /// Whether it takes TLS.
+    pub(super) fn is_secure(&self) -> bool {
+        self.url.starts_with("https://")
+    }
 }
 
 /// Where traces go by the setting and the environment; `None` where that switches them off.
@@ -44,7 +68,14 @@ pub(super) fn settled(base: &str, env: impl Fn(&str) -> Option<String>) -> Resul
             return wrong("OTEL_TRACES_SAMPLER_ARG", &argument, &format!("{sampler} takes a share from 0 to 1"));
         }
     }
-    Ok(Some(Settled { url: format!("{base}/{PATH}") }))
+    let authority = given(TRACES_CERTIFICATE).or_else(|| given(CERTIFICATE)).map(PathBuf::from);
+    let settled = Settled { url: format!("{base}/{PATH}"), authority };
+    if settled.is_secure()
+        && let Some((name, value)) = OWN.into_iter().find_map(|name| Some((name, given(name)?)))
+    {
+        return wrong(name, &value, "the host shows no certificate of its own: run a collector beside it that does");
+    }
+    Ok(Some(settled))
 }
 
 /// Why traces cannot be exported.
@@ -73,8 +104,30 @@ mod tests {
     use super::*;
 
     fn with(env: &[(&str, &str)]) -> Result<Option<String>, OtlpError> {
+        at("http://collector:4318", env).map(|settled| settled.map(|settled| settled.url))
+    }
+
+    fn at(base: &str, env: &[(&str, &str)]) -> Result<Option<Settled>, OtlpError> {
         let value = |name: &str| env.iter().find(|(given, _)| *given == name).map(|(_, value)| (*value).to_owned());
-        settled("http://collector:4318", value).map(|settled| settled.map(|settled| settled.url))
+        settled(base, value)
+    }
+
+    #[test]
+    fn the_authority_for_traces_goes_before_the_one_for_all() {
+        let base = "https://collector:4318";
+        let authority = |env| at(base, env).expect("settled").expect("on").authority;
+        assert_eq!(authority(&[]), None);
+        assert_eq!(authority(&[(CERTIFICATE, "a.pem")]), Some("a.pem".into()));
+        assert_eq!(authority(&[(CERTIFICATE, "a.pem"), (TRACES_CERTIFICATE, "b.pem")]), Some("b.pem".into()));
+    }
+
+    #[test]
+    fn a_certificate_of_ones_own_is_refused_where_it_would_be_missed() {
+        for name in OWN {
+            let error = at("https://collector:4318", &[(name, "c.pem")]).expect_err(name).to_string();
+            assert!(error.contains(name), "{error}");
+            assert!(at("http://collector:4318", &[(name, "c.pem")]).is_ok(), "{name}");
+        }
     }
 
     #[test]

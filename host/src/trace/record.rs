@@ -188,20 +188,27 @@ impl Trace {
 }
 
 #[cfg(test)]
+impl Subject {
+    /// A command as tests of traces have it.
+    pub(crate) fn of_a_counter() -> Self {
+        Self {
+            domain: Name::new("counter").expect("a name"),
+            verb: "add".into(),
+            verb_known: true,
+            aggregate: None,
+            command_id: None,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
 
     fn trace(arrived: Instant) -> Trace {
-        let subject = Subject {
-            domain: Name::new("counter").expect("a name"),
-            verb: "add".into(),
-            verb_known: true,
-            aggregate: None,
-            command_id: None,
-        };
-        Trace::new(TraceContext::root([1; 16], [2; 8]), None, subject, arrived)
+        Trace::new(TraceContext::root([1; 16], [2; 8]), None, Subject::of_a_counter(), arrived)
     }
 
     #[test]

@@ -7,6 +7,7 @@ use futures::StreamExt;
 use serde_json::json;
 use tempfile::TempDir;
 use tests::faults::shifted_clock::ShiftedClock;
+use tests::open_link::hub_and_leaf;
 use tests::stream::event_stream;
 use tests::{Agent, Doctor, Host, Message, Nats, PATIENCE, eventually};
 use xtask::nats_server::{NatsServer, find_version, free_port};
@@ -180,17 +181,7 @@ async fn a_clock_that_is_wrong_is_a_failure() -> Result<()> {
 
 #[tokio::test]
 async fn two_homes_over_a_leaf_link_are_a_failure() -> Result<()> {
-    let port = free_port()?;
-    let hub = NatsServer::builder()
-        .jetstream_settings("domain: hub")
-        .settings(&format!("leafnodes {{ listen: \"127.0.0.1:{port}\" }}"))
-        .start()?;
-    let leaf = NatsServer::builder()
-        .jetstream_settings("domain: leaf")
-        .settings(&format!("leafnodes {{ remotes: [ {{ url: \"nats-leaf://127.0.0.1:{port}\" }} ] }}"))
-        .start()?;
-    let hub = Nats::connect_in_domain(hub, ConnectOptions::new(), "hub").await?;
-    let leaf = Nats::connect_in_domain(leaf, ConnectOptions::new(), "leaf").await?;
+    let (hub, leaf) = hub_and_leaf().await?;
     for nats in [&hub, &leaf] {
         nats.create_stream(&event_stream()).await?;
     }

@@ -2,24 +2,13 @@
 //! ends the service of that domain. It must not test leaf nodes that are set up as they should be.
 
 use anyhow::{Context, Result, ensure};
-use async_nats::ConnectOptions;
 use serde_json::json;
+use tests::open_link::hub_and_leaf;
 use tests::{Agent, Host, Nats, PATIENCE, eventually, http};
-use xtask::nats_server::{NatsServer, free_port};
 
 /// A hub that captures the events of its leaf, and the leaf.
-async fn hub_and_leaf() -> Result<(Nats, Nats)> {
-    let port = free_port()?;
-    let hub = NatsServer::builder()
-        .jetstream_settings("domain: hub")
-        .settings(&format!("leafnodes {{ listen: \"127.0.0.1:{port}\" }}"))
-        .start()?;
-    let leaf = NatsServer::builder()
-        .jetstream_settings("domain: leaf")
-        .settings(&format!("leafnodes {{ remotes: [ {{ url: \"nats-leaf://127.0.0.1:{port}\" }} ] }}"))
-        .start()?;
-    let hub = Nats::connect_in_domain(hub, ConnectOptions::new(), "hub").await?;
-    let leaf = Nats::connect_in_domain(leaf, ConnectOptions::new(), "leaf").await?;
+async fn hub_that_captures() -> Result<(Nats, Nats)> {
+    let (hub, leaf) = hub_and_leaf().await?;
     hub.create_stream(&json!({"name": "COPY_AT_HUB", "subjects": ["agent.events.>"], "storage": "file"})).await?;
     eventually("the leaf knows what the hub wants", async || {
         let reply = leaf.jetstream_api_of("hub", "STREAM.INFO.COPY_AT_HUB", &json!({})).await?;
@@ -32,7 +21,7 @@ async fn hub_and_leaf() -> Result<(Nats, Nats)> {
 
 #[tokio::test]
 async fn an_append_that_a_second_stream_acknowledges_ends_the_service_of_the_domain() -> Result<()> {
-    let (hub, leaf) = hub_and_leaf().await?;
+    let (hub, leaf) = hub_that_captures().await?;
     let builder = Host::builder(&leaf)?.env("NATS_JS_DOMAIN", "leaf").env("HTTP_ADDR", "127.0.0.1:0");
     let host = builder.start(&leaf).await?;
 

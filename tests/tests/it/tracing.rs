@@ -2,6 +2,7 @@
 //! the events' headers. It must not test what a command leads to.
 
 use anyhow::{Context, Result, ensure};
+use tests::certificates::{Certificates, Flaw};
 use tests::collector::Span;
 use tests::{Agent, Collector, Host, HostBuilder, Misbehave, Nats, eventually};
 
@@ -282,7 +283,7 @@ async fn what_cannot_be_exported_to_is_refused_at_start_by_its_name() -> Result<
     let endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT";
     for (name, value) in [
         (endpoint, "collector:4318"),
-        (endpoint, "https://collector:4318"),
+        (endpoint, "grpc://collector:4317"),
         ("OTEL_TRACES_SAMPLER", "sometimes"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
     ] {
@@ -290,4 +291,68 @@ async fn what_cannot_be_exported_to_is_refused_at_start_by_its_name() -> Result<
         host.refuses(&[name, value]).await.with_context(|| format!("{name}={value}"))?;
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn over_https_traces_go_to_a_collector_whose_authority_is_named() -> Result<()> {
+    let (nats, certificates) = (Nats::start().await?, Certificates::new()?);
+    let collector = Collector::with_tls(&certificates, "server").await?;
+    let authority = certificates.file("ca.pem");
+    let host = traced(&nats, &collector.url())?.env("OTEL_EXPORTER_OTLP_CERTIFICATE", authority.display());
+    let mut host = host.start(&nats).await?;
+    let agent = Agent::new();
+    nats.ask(agent.deploy().header("traceparent", &traceparent("01"))).await?.ok()?;
+
+    let span = command_span(&collector, "agent.deploy", &agent).await?;
+    ensure!((span.trace_id.as_str(), span.parent.as_str()) == (TRACE, CLIENT), "another place: {span:?}");
+    ensure!(host.terminate().await? == 0);
+    ensure!(!host.log()?.contains("traces cannot be exported"), "{}", host.log()?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_collector_of_the_systems_own_authorities_needs_no_further_setting() -> Result<()> {
+    let (nats, certificates) = (Nats::start().await?, Certificates::new()?);
+    let collector = Collector::with_tls(&certificates, "server").await?;
+    // Where the system's authorities are is read from the environment first.
+    let host = traced(&nats, &collector.url())?.env("SSL_CERT_FILE", certificates.file("ca.pem").display());
+    let _host = host.start(&nats).await?;
+    let agent = Agent::new();
+    nats.ask(agent.deploy()).await?.ok()?;
+    command_span(&collector, "agent.deploy", &agent).await.map(drop)
+}
+
+#[tokio::test]
+async fn a_collector_that_is_not_trusted_is_sent_nothing_and_the_log_says_why() -> Result<()> {
+    let (nats, certificates, others) = (Nats::start().await?, Certificates::new()?, Certificates::new()?);
+    certificates.flawed("expired", Flaw::Expired)?;
+    certificates.flawed("elsewhere", Flaw::Named("collector.example"))?;
+    for (shown, trusted, why) in [
+        ("server", &others, ["invalid peer certificate", "whom to trust"]),
+        ("expired", &certificates, ["invalid peer certificate", "expired"]),
+        ("elsewhere", &certificates, ["invalid peer certificate", "not valid for name"]),
+    ] {
+        let collector = Collector::with_tls(&certificates, shown).await?;
+        let authority = trusted.file("ca.pem");
+        let host = traced(&nats, &collector.url())?.env("OTEL_EXPORTER_OTLP_CERTIFICATE", authority.display());
+        let mut host = host.start(&nats).await?;
+        let agent = Agent::new();
+        nats.ask(agent.deploy()).await?.ok()?;
+        host.logs(&["warn", "traces cannot be exported", &collector.url(), why[0], why[1]]).await?;
+        ensure!(host.terminate().await? == 0);
+        ensure!(collector.heads().is_empty(), "{shown}: {:?}", collector.heads());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_authority_that_cannot_be_read_is_refused_at_start() -> Result<()> {
+    let (nats, certificates) = (Nats::start().await?, Certificates::new()?);
+    let host = |file: &std::path::Path| {
+        let host = traced(&nats, "https://127.0.0.1:4318")?;
+        anyhow::Ok(host.env("OTEL_EXPORTER_OTLP_CERTIFICATE", file.display()))
+    };
+    let named = "OTEL_EXPORTER_OTLP_CERTIFICATE";
+    host("/nowhere/ca.pem".as_ref())?.refuses(&[named, "/nowhere/ca.pem", "cannot be read"]).await?;
+    host(&certificates.file("server-key.pem"))?.refuses(&[named, "holds no certificate"]).await
 }

@@ -42,6 +42,10 @@ const CONFINED: &[Confined] = &[
         crates: &["opentelemetry", "opentelemetry_sdk", "opentelemetry_otlp", "opentelemetry_http"],
         allowed: &["host/src/otlp.rs", "host/src/otlp/"],
     },
+    Confined {
+        crates: &["tokio_rustls", "rustls_native_certs"],
+        allowed: &["host/src/http/client.rs", "host/src/otlp/tls.rs"],
+    },
     Confined { crates: &["sd_notify"], allowed: &["host/src/serve/systemd.rs"] },
     Confined { crates: &["minlz", "crc", "tar"], allowed: &["host/src/backup/"] },
     Confined { crates: &["nkeys"], allowed: &["host/src/signature.rs", "host/src/signature/"] },

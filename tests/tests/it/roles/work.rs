@@ -15,16 +15,11 @@ use tests::user::next;
 use tests::{Agent, Cli, Host, Message, Nats, PluginDir, Reply, eventually};
 use uuid::Uuid;
 
+use super::was_refused_nothing;
+
 /// Larger than one message of the server that the test starts.
 const LARGE_BYTES: usize = 40_000;
 const SMALL_PAYLOAD: &str = "max_payload: 64KB\n";
-
-/// Whether the server has refused the host anything.
-fn was_refused_nothing(host: &Host) -> Result<()> {
-    let log = host.log()?;
-    ensure!(!log.contains("this user may not") && !log.contains("Permissions Violation"), "{log}");
-    Ok(())
-}
 
 #[tokio::test]
 async fn a_host_does_all_of_its_work() -> Result<()> {
