@@ -33,6 +33,8 @@ pub struct NewEvents {
     pub actor: Option<String>,
     /// Its trace context.
     pub traceparent: Option<String>,
+    /// What tracing systems keep beside that.
+    pub tracestate: Option<String>,
     /// The facts, at least one.
     pub events: Vec<DomainEvent>,
     /// Their ids, one for each.
@@ -60,6 +62,7 @@ impl NewEvents {
             correlation_id: command.correlation().to_owned(),
             actor: command.actor.clone(),
             traceparent: command.traceparent.clone(),
+            tracestate: command.tracestate.clone(),
             event_ids: (0..events.len())
                 .map(|index| event_id(domain, &command.id, &command.command_id, index))
                 .collect(),

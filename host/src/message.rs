@@ -29,6 +29,8 @@ pub struct Command {
     pub actor: Option<String>,
     /// W3C trace context.
     pub traceparent: Option<String>,
+    /// What tracing systems keep beside it; none without it.
+    pub tracestate: Option<String>,
 }
 
 impl Command {

@@ -76,6 +76,8 @@ pub mod header {
     pub const DEAD_SUBJECT: &str = "Agent-Dead-Subject";
     /// W3C trace context.
     pub const TRACEPARENT: &str = "traceparent";
+    /// What tracing systems keep beside it.
+    pub const TRACESTATE: &str = "tracestate";
     /// The command's id on a command, the event's id on an event.
     pub const MESSAGE_ID: &str = "Nats-Msg-Id";
     /// Service API: the error in words.

@@ -7,9 +7,12 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 use crate::domain::Description;
 use crate::message::{Command, Failure, Query, Request};
 use crate::name::{Address, AggregateId, header, printable};
+use crate::trace::TraceContext;
 
 /// Longest command id, correlation id or actor in bytes: they are stored with every event.
 pub const HEADER_BYTES_MAX: usize = 256;
+/// Longest `tracestate` in bytes: what the W3C has systems carry on at least.
+pub const TRACESTATE_BYTES_MAX: usize = 512;
 /// Deepest JSON of a command. State nests it once more, and what is stored must stay readable
 /// for parsers that stop at 128 levels.
 pub const NESTING_MAX: usize = 64;
@@ -70,6 +73,8 @@ fn command<'a>(
         })?),
     };
     let text = |name: &str| header_text(headers, name).map_err(|failure| failure.about(&id));
+    // The W3C says to go on without a trace context that cannot be read.
+    let traceparent = text(header::TRACEPARENT).unwrap_or_default();
     Ok(Command {
         verb: verb.clone(),
         payload,
@@ -77,8 +82,8 @@ fn command<'a>(
         expected_version,
         correlation_id: text(header::CORRELATION_ID)?,
         actor: text(header::ACTOR)?,
-        // The W3C says to go on without a trace context that cannot be read.
-        traceparent: text(header::TRACEPARENT).unwrap_or_default(),
+        tracestate: traceparent.as_deref().and_then(TraceContext::parse).and_then(|_| tracestate(headers)),
+        traceparent,
         id,
     })
 }
@@ -170,6 +175,14 @@ fn header_text<'a>(headers: &Headers<'a>, name: &str) -> Result<Option<String>, 
         }
         Some(text) => Ok(Some(text.to_owned())),
     }
+}
+
+/// What tracing systems keep beside the trace context: carried on as it is, or not at all.
+fn tracestate(headers: &Headers<'_>) -> Option<String> {
+    let fits = |text: &&str| {
+        (1..=TRACESTATE_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'))
+    };
+    headers(header::TRACESTATE).filter(fits).map(str::to_owned)
 }
 
 /// Checks that `payload` is one JSON object and finds the id in it, reading nothing else.
@@ -306,6 +319,31 @@ mod tests {
             let failure = read_command(id, payload).expect_err(payload);
             assert_eq!(failure.code, Code::Invalid, "{payload}");
             assert!(failure.message.contains(why), "{payload}: {}", failure.message);
+        }
+    }
+
+    #[test]
+    fn a_tracestate_is_carried_on_beside_a_readable_trace_context_alone() {
+        const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let longest = "a".repeat(TRACESTATE_BYTES_MAX);
+        for (parent, state, carried) in [
+            (Some(PARENT), "rojo=1", Some("rojo=1")),
+            (Some(PARENT), &longest, Some(&*longest)),
+            (Some(PARENT), &format!("{longest}a"), None),
+            (Some(PARENT), "rojo=1\u{b}", None),
+            (Some(PARENT), "", None),
+            (Some(&PARENT[1..]), "rojo=1", None),
+            (None, "rojo=1", None),
+        ] {
+            let headers = |name: &str| match name {
+                header::TRACEPARENT => parent,
+                header::TRACESTATE => Some(state),
+                _ => None,
+            };
+            let address = Address::Command { id: Some("c1"), verb: "add" };
+            let read = read(&address, &headers, Bytes::from_static(b"{}"), &domain(), 96).expect("valid");
+            let Request::Command(command) = read else { panic!("a command") };
+            assert_eq!(command.tracestate.as_deref(), carried, "{parent:?} {state}");
         }
     }
 

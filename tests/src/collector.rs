@@ -51,6 +51,8 @@ pub struct Span {
     pub id: String,
     /// The one above it, empty for none.
     pub parent: String,
+    /// What tracing systems keep beside the trace, as text.
+    pub state: String,
     /// Its name.
     pub name: String,
     /// When it began and ended, in nanoseconds since 1970.
@@ -210,6 +212,7 @@ fn span_of(sent: Sent, resource: &HashMap<String, String>) -> Span {
         trace_id: hex::encode(sent.trace_id),
         id: hex::encode(sent.span_id),
         parent: hex::encode(sent.parent_span_id),
+        state: sent.trace_state,
         name: sent.name,
         time: (sent.start_time_unix_nano, sent.end_time_unix_nano),
         attributes: text(sent.attributes),

@@ -73,8 +73,9 @@ impl Spans {
 
     fn span(&self, trace: &Trace, id: [u8; 8], name: Cow<'static, str>, begun: Instant, ended: Instant) -> SpanData {
         let (id, flags) = (SpanId::from_bytes(id), TraceFlags::new(trace.context.flags));
+        let state = trace.state.as_deref().and_then(|text| text.parse().ok()).unwrap_or(TraceState::NONE);
         SpanData {
-            span_context: SpanContext::new(trace_id(&trace.context), id, flags, false, TraceState::NONE),
+            span_context: SpanContext::new(trace_id(&trace.context), id, flags, false, state),
             parent_span_id: SpanId::INVALID,
             parent_span_is_remote: false,
             span_kind: SpanKind::Internal,

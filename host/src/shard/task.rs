@@ -15,6 +15,7 @@ use crate::metrics::Stage;
 use crate::name::AggregateId;
 
 /// What one aggregate is given to do.
+#[expect(clippy::large_enum_variant, reason = "nearly all are requests, and a box would be an allocation for each")]
 pub(super) enum Task {
     /// A request.
     Serve(Job),

@@ -29,7 +29,9 @@ impl Pipeline {
         let parent = command.traceparent.as_deref().and_then(TraceContext::parse);
         let context = tracer.sample(parent.as_ref())?;
         command.traceparent = Some(context.to_string());
-        Some(Trace::new(context, parent, self.subject(command), job.arrived))
+        let mut trace = Trace::new(context, parent, self.subject(command), job.arrived);
+        trace.state.clone_from(&command.tracestate);
+        Some(trace)
     }
 
     /// Traces a command that is not served at all.

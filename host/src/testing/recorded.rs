@@ -52,6 +52,7 @@ impl Recorded {
             correlation_id: command_id.clone(),
             actor: None,
             traceparent: None,
+            tracestate: None,
             events: vec![event(name, payload)],
             event_ids: vec![event_id(&name_of("counter"), &id, &command_id, 0)],
             command_id,

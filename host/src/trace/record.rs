@@ -22,6 +22,8 @@ pub struct Trace {
     pub context: TraceContext,
     /// The client's, where it has one.
     pub parent: Option<TraceContext>,
+    /// The client's `tracestate`, where it has one.
+    pub state: Option<String>,
     /// What was asked.
     pub subject: Subject,
     /// When the command arrived.
@@ -103,7 +105,8 @@ impl Trace {
         let (code, answer, attempt, dropped) = (None, None, 0, 0);
         // A command that goes well has these, and a snapshot at times.
         let parts = Vec::with_capacity(Stage::ALL.len() + 1);
-        Self { context, parent, subject, arrived, code, answer, anchor, attempt, parts, lines: Vec::new(), dropped }
+        let (state, lines) = (None, Vec::new());
+        Self { context, parent, state, subject, arrived, code, answer, anchor, attempt, parts, lines, dropped }
     }
 
     /// The parts of its way.

@@ -83,6 +83,7 @@ fn command(aggregate: &str, expected_sequence: u64) -> NewEvents {
         correlation_id: "command".to_owned(),
         actor: None,
         traceparent: None,
+        tracestate: None,
         events: (0..EVENTS).map(|_| event()).collect(),
     }
 }

@@ -13,6 +13,9 @@ fn traced(nats: &Nats, endpoint: &str) -> Result<HostBuilder> {
     Ok(Host::builder(nats)?.env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint))
 }
 
+/// What two tracing systems keep beside it.
+const STATE: &str = "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE";
+
 fn traceparent(flags: &str) -> String {
     format!("00-{TRACE}-{CLIENT}-{flags}")
 }
@@ -29,12 +32,13 @@ async fn a_command_has_one_trace_from_its_client_through_all_stages_to_its_event
         .env("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment=test");
     let _host = host.start(&nats).await?;
     let agent = Agent::new();
-    let deploy = agent.deploy_configured().msg_id("deploy-1").header("traceparent", &traceparent("01"));
+    let deploy = agent.deploy_configured().msg_id("deploy-1");
+    let deploy = deploy.header("traceparent", &traceparent("01")).header("tracestate", STATE);
     nats.ask(deploy.clone()).await?.ok()?;
 
     let span = command_span(&collector, "agent.deploy", &agent).await?;
     ensure!((span.trace_id.as_str(), span.parent.as_str()) == (TRACE, CLIENT), "another place: {span:?}");
-    ensure!(!span.failed, "it went well: {span:?}");
+    ensure!(!span.failed && span.state == STATE, "it went well: {span:?}");
     for (name, value) in [
         ("messaging.system", "nats"),
         ("messaging.message.id", "deploy-1"),
@@ -51,6 +55,7 @@ async fn a_command_has_one_trace_from_its_client_through_all_stages_to_its_event
     ensure!(events.len() == 2, "{events:?}");
     for event in &events {
         ensure!(event.header("traceparent")? == format!("00-{TRACE}-{}-01", span.id), "{:?}", event.headers);
+        ensure!(event.header("tracestate")? == STATE, "{:?}", event.headers);
         ensure!(event.header("ce-plugin")? == span.attribute("agent_service.plugin")?, "another plugin: {span:?}");
     }
 
@@ -82,12 +87,14 @@ async fn a_command_without_or_with_an_unreadable_trace_begins_one() -> Result<()
     let _host = traced(&nats, &collector.url())?.start(&nats).await?;
     let (plain, odd) = (Agent::new(), Agent::new());
     nats.ask(plain.deploy()).await?.ok()?;
-    nats.ask(odd.deploy().header("traceparent", &traceparent("01").to_uppercase())).await?.ok()?;
+    let unreadable = odd.deploy().header("traceparent", &traceparent("01").to_uppercase());
+    nats.ask(unreadable.header("tracestate", STATE)).await?.ok()?;
 
     for agent in [plain, odd] {
         let span = command_span(&collector, "agent.deploy", &agent).await?;
-        ensure!(span.parent.is_empty() && span.trace_id != TRACE, "{span:?}");
+        ensure!(span.parent.is_empty() && span.trace_id != TRACE && span.state.is_empty(), "{span:?}");
         let [event] = &nats.stored(&agent.id).await?[..] else { anyhow::bail!("one event") };
+        ensure!(event.header("tracestate").is_err(), "of another trace: {:?}", event.headers);
         ensure!(event.header("traceparent")? == format!("00-{}-{}-01", span.trace_id, span.id), "{:?}", event.headers);
     }
     Ok(())
@@ -98,7 +105,8 @@ async fn what_the_client_does_not_sample_is_not_traced_and_carried_on_as_it_is()
     let (nats, collector) = (Nats::start().await?, Collector::start().await?);
     let mut host = traced(&nats, &collector.url())?.start(&nats).await?;
     let (unsampled, sampled) = (Agent::new(), Agent::new());
-    nats.ask(unsampled.deploy().header("traceparent", &traceparent("00"))).await?.ok()?;
+    let carried = unsampled.deploy().header("traceparent", &traceparent("00")).header("tracestate", STATE);
+    nats.ask(carried).await?.ok()?;
     nats.ask(sampled.deploy()).await?.ok()?;
     // Its end flushes: all that was traced is there.
     ensure!(host.terminate().await? == 0);
@@ -108,6 +116,7 @@ async fn what_the_client_does_not_sample_is_not_traced_and_carried_on_as_it_is()
     ensure!(spans.iter().all(|span| span.trace_id != TRACE), "traced though not sampled: {spans:?}");
     let [event] = &nats.stored(&unsampled.id).await?[..] else { anyhow::bail!("one event") };
     ensure!(event.header("traceparent")? == traceparent("00"), "{:?}", event.headers);
+    ensure!(event.header("tracestate")? == STATE, "{:?}", event.headers);
     Ok(())
 }
 

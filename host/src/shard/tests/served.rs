@@ -146,6 +146,7 @@ impl Host {
             correlation_id: None,
             actor: None,
             traceparent: None,
+            tracestate: None,
         }
     }
 

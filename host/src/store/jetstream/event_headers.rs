@@ -29,6 +29,7 @@ mod named {
     pub(super) const CE_ACTIVATION: HeaderName = HeaderName::from_static(header::CE_ACTIVATION);
     pub(super) const CE_ACTOR: HeaderName = HeaderName::from_static(header::CE_ACTOR);
     pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static(header::TRACEPARENT);
+    pub(super) const TRACESTATE: HeaderName = HeaderName::from_static(header::TRACESTATE);
 }
 
 /// The headers of the event at `index`.
@@ -53,6 +54,9 @@ pub(super) fn write(domain: &Name, source: &str, new: &NewEvents, index: usize) 
     }
     if let Some(traceparent) = &new.traceparent {
         headers.insert(named::TRACEPARENT, traceparent.as_str());
+    }
+    if let Some(tracestate) = &new.tracestate {
+        headers.insert(named::TRACESTATE, tracestate.as_str());
     }
     headers
 }

@@ -163,6 +163,7 @@ mod tests {
             correlation_id: String::new(),
             actor: None,
             traceparent: None,
+            tracestate: None,
             events: Vec::new(),
             event_ids: Vec::new(),
         };
